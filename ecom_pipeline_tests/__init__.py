@@ -1,0 +1,1 @@
+"""Tests of ecom_pipeline; the folders mirror the package."""
