@@ -1,0 +1,165 @@
+"""Contracts of the tables that say what came in, what was wrong, what ran."""
+
+from ecom_pipeline.contracts.model import Between, Column, Holds, OneOf, Table
+
+FEEDS = ("orders", "browse", "products", "promotions")
+
+INGEST_FILES = Table(
+    name="ingest_files",
+    layer="operations",
+    meaning="The ledger: one row for every file that was ever seen in landing, with what became of its rows.",
+    columns=(
+        Column("file_id", "INTEGER", "Number of the file; rows of raw and core tables carry it.", nullable=False),
+        Column("feed", "VARCHAR", "Feed that the file belongs to.", nullable=False),
+        Column("path", "VARCHAR", "Path below the landing folder.", nullable=False),
+        Column("bytes", "BIGINT", "Size of the file in bytes.", nullable=False),
+        Column("modified_at", "TIMESTAMP", "Modification time of the file, UTC."),
+        Column("sha256", "VARCHAR", "SHA-256 of the file's contents, hexadecimal.", nullable=False),
+        Column(
+            "status",
+            "VARCHAR",
+            "loaded, refused (unreadable as a whole) or removed (no longer in landing; rows kept).",
+            nullable=False,
+        ),
+        Column("rows_in", "BIGINT", "Rows found in the file.", nullable=False),
+        Column("rows_core", "BIGINT", "Rows that reached the core tables.", nullable=False),
+        Column("rows_quarantined", "BIGINT", "Rows put in quarantine.", nullable=False),
+        Column(
+            "rows_duplicate",
+            "BIGINT",
+            "Rows dropped because an earlier row has the same key.",
+            nullable=False,
+        ),
+        Column(
+            "in_core",
+            "BOOLEAN",
+            "False between the loading of the raw rows and their arrival in core.",
+            nullable=False,
+        ),
+        Column("error", "VARCHAR", "Why the file was refused: file, line, column and mend."),
+        Column("loaded_at", "TIMESTAMP", "When the file was loaded, UTC.", nullable=False),
+        Column("run_id", "VARCHAR", "Run that loaded it.", nullable=False),
+    ),
+    key=("file_id",),
+    rules=(
+        OneOf("feed", FEEDS),
+        OneOf("status", ("loaded", "refused", "removed")),
+        Holds(
+            "rows in = rows in core + in quarantine + duplicates, for every file",
+            "NOT in_core OR rows_in = rows_core + rows_quarantined + rows_duplicate",
+        ),
+    ),
+    published_as="ingest_files",
+)
+
+_QUARANTINE_COLUMNS = (
+    Column("file_id", "INTEGER", "File that the row came in.", nullable=False),
+    Column(
+        "line",
+        "BIGINT",
+        "Line of the file (the header is line 1), or row number in a Parquet file.",
+        nullable=False,
+    ),
+    Column("rule", "VARCHAR", "Name of the rule that the row breaks.", nullable=False),
+    Column("reason", "VARCHAR", "What was wrong, in words.", nullable=False),
+    Column("raw", "VARCHAR", "The row as it came: its text, or a JSON object of its columns.", nullable=False),
+    Column("run_id", "VARCHAR", "Run that put it here.", nullable=False),
+)
+
+QUARANTINE_TABLES = tuple(
+    Table(
+        name=f"quarantine_{feed}",
+        layer="operations",
+        meaning=f"Rows of the {feed} feed that break a rule, as they came, each under the first rule broken.",
+        columns=_QUARANTINE_COLUMNS,
+        key=("file_id", "line"),
+    )
+    for feed in FEEDS
+)
+
+QUARANTINE_SUMMARY = Table(
+    name="quarantine_summary",
+    layer="operations",
+    meaning="How many rows of each file are in quarantine, by rule, with one example.",
+    columns=(
+        Column("feed", "VARCHAR", "Feed.", nullable=False),
+        Column("path", "VARCHAR", "File, below the landing folder.", nullable=False),
+        Column("rule", "VARCHAR", "Rule that the rows break.", nullable=False),
+        Column("reason", "VARCHAR", "What was wrong, in words (of the first such row)."),
+        Column("rows", "BIGINT", "Rows in quarantine.", nullable=False),
+        Column("first_line", "BIGINT", "Line of the first such row."),
+        Column("example", "VARCHAR", "That row as it came."),
+    ),
+    key=("feed", "path", "rule"),
+    rules=(Between("rows", minimum=1),),
+    published_as="quarantine_summary",
+)
+
+VALIDATION_RESULTS = Table(
+    name="validation_results",
+    layer="operations",
+    meaning="Every validation that ran: what was expected of a table, what was found.",
+    columns=(
+        Column("as_of", "DATE", "Night.", nullable=False),
+        Column("run_id", "VARCHAR", "Run.", nullable=False),
+        Column("table_name", "VARCHAR", "Table that was checked.", nullable=False),
+        Column("rule", "VARCHAR", "What was expected, in words.", nullable=False),
+        Column(
+            "expectation",
+            "VARCHAR",
+            "Great Expectations' type of the expectation, or the name of our own check.",
+            nullable=False,
+        ),
+        Column("severity", "VARCHAR", "error (blocks publishing) or warn.", nullable=False),
+        Column("success", "BOOLEAN", "Whether it held.", nullable=False),
+        Column("observed", "VARCHAR", "What was observed."),
+        Column("rows_checked", "BIGINT", "Rows that were checked."),
+        Column("rows_unexpected", "BIGINT", "Rows that break it."),
+        Column("examples", "VARCHAR", "A few values that break it, as JSON."),
+    ),
+    key=("as_of", "table_name", "rule"),
+    rules=(OneOf("severity", ("error", "warn")),),
+    by_night=True,
+    published_as="validation_results",
+)
+
+RUNS = Table(
+    name="runs",
+    layer="operations",
+    meaning="What ran: one row for every step of every run that reached this file.",
+    columns=(
+        Column("run_id", "VARCHAR", "Run.", nullable=False),
+        Column("as_of", "DATE", "Night that the run was for; null for runs that only load files."),
+        Column("step", "VARCHAR", "Step of the run, usually the table or model that it makes.", nullable=False),
+        Column("status", "VARCHAR", "succeeded or failed.", nullable=False),
+        Column("started_at", "TIMESTAMP", "Start, UTC.", nullable=False),
+        Column("seconds", "DOUBLE", "Duration in seconds.", nullable=False),
+        Column("rows", "BIGINT", "Rows that the step wrote, where it writes a table."),
+        Column("peak_memory_mb", "DOUBLE", "Peak resident memory of the process so far, in MiB."),
+        Column("code_version", "VARCHAR", "Version of ecom_pipeline.", nullable=False),
+    ),
+    key=("run_id", "step"),
+    rules=(OneOf("status", ("succeeded", "failed")), Between("seconds", minimum=0)),
+    published_as="runs",
+)
+
+FEATURE_NIGHTS = Table(
+    name="feature_nights",
+    layer="operations",
+    meaning="The night whose state each feature table holds now.",
+    columns=(
+        Column("table_name", "VARCHAR", "Feature table.", nullable=False),
+        Column("as_of", "DATE", "Night whose state it holds.", nullable=False),
+        Column("rows", "BIGINT", "Rows in it.", nullable=False),
+    ),
+    key=("table_name",),
+)
+
+OPERATIONS_TABLES = (
+    INGEST_FILES,
+    *QUARANTINE_TABLES,
+    QUARANTINE_SUMMARY,
+    VALIDATION_RESULTS,
+    RUNS,
+    FEATURE_NIGHTS,
+)

@@ -1,0 +1,115 @@
+"""Every setting once: name, type, default, unit and meaning. Where files of a shop home lie is here too.
+
+A shop home is a folder: settings.yaml, landing/<feed>/, warehouse/, models/, published/, .dagster/.
+Secrets are never settings: they come from the environment.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ecom_pipeline.documents import read_document
+
+Cell = Literal["lstm", "gru", "simple_rnn"]
+NextItemModel = Literal["blend", "lstm", "gru", "simple_rnn", "transformer", "co_visitation", "popularity"]
+SETTINGS_FILE = "settings.yaml"
+
+
+class Settings(BaseModel):
+    """What an operator may want to change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str = Field(description="Source profile: the name of a bundled one, or a path below the home.")
+    seed: int = Field(0, ge=0, description="Random seed of everything that is random.")
+
+    session_gap_minutes: int = Field(30, gt=0, description="Minutes without an event that end a session.")
+    max_bad_row_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of quarantined rows in a night's new files above which nothing is published.",
+    )
+
+    horizon_days: int = Field(28, gt=0, le=365, description="Days that sales are forecast ahead.")
+    forecast_cell: Cell = Field("lstm", description="Recurrent cell of the sales forecaster.")
+    forecast_time_budget_seconds: int = Field(60, gt=0, description="Seconds that training the forecaster may take.")
+    forecast_active_days: int = Field(
+        120, gt=0, description="Products get a forecast if they sold within so many days before the night."
+    )
+    backtest_windows: int = Field(2, gt=0, description="Rolling cutoffs on which a newly trained model is judged.")
+
+    next_item_model: NextItemModel = Field("blend", description="Model that recommends.")
+    next_item_time_budget_seconds: int = Field(60, gt=0, description="Seconds that training the recommender may take.")
+    repeats: Literal["allow", "exclude"] = Field("allow", description="Whether to recommend what a user already had.")
+    recommendations_per_user: int = Field(20, gt=0, le=1000, description="Recommendations for each user.")
+    similar_items_per_item: int = Field(20, gt=0, le=1000, description="Similar products for each product.")
+    active_user_days: int = Field(
+        180,
+        gt=0,
+        description="Users get recommendations if they did something within so many days before the night.",
+    )
+    purchase_window_days: int = Field(7, gt=0, description="Days after the night that purchase predictions speak of.")
+    test_days: int = Field(7, gt=0, description="Last days before the night held out to judge the recommender.")
+
+    retrain_after_days: int = Field(7, gt=0, description="Age in days at which a model is trained anew.")
+    keep_nights: int = Field(400, gt=0, description="Past nights kept in the published file.")
+
+    schedule_time: str = Field(
+        "02:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="Start of the night, in the shop's time zone.",
+    )
+    threads: int | None = Field(None, gt=0, description="Threads of DuckDB; default: all cores.")
+    memory_limit: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)?\s?(MB|GB|MiB|GiB)$",
+        description="Memory of DuckDB, such as 8GB; default: 80 % of the machine's.",
+    )
+    mlflow_tracking_uri: str | None = Field(None, description="An MLflow server; default: SQLite in models/.")
+
+
+class Home:
+    """A shop home: its settings and where its files lie."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings of this shop."""
+        return self.root / SETTINGS_FILE
+
+    @property
+    def landing(self) -> Path:
+        """Exports arrive here, in one folder a feed."""
+        return self.root / "landing"
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The pipeline's own DuckDB file; nobody else opens it."""
+        return self.root / "warehouse" / "warehouse.duckdb"
+
+    @property
+    def models(self) -> Path:
+        """Model versions and the registry."""
+        return self.root / "models"
+
+    @property
+    def published_file(self) -> Path:
+        """The DuckDB file for analysts."""
+        return self.root / "published" / "analytics.duckdb"
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME of this shop."""
+        return self.root / ".dagster"
+
+    def settings(self) -> Settings:
+        """Read and check the settings file.
+
+        Raises:
+            DocumentError: naming the file, the line and what would be right.
+        """
+        return read_document(self.settings_file, Settings)

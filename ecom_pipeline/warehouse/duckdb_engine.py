@@ -1,0 +1,198 @@
+"""The DuckDB warehouse: opening it (one process at a time, the others queue), transactions, writing contract tables."""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ecom_pipeline.contracts import ALL_TABLES, Table, comment_statements, create_statement
+from ecom_pipeline.settings import Settings
+from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, sql_text
+
+Parameters = Mapping[str, Any]
+
+# One format for both generations of clients that we support; see docs/decisions.md.
+STORAGE_VERSION = "v1.4.0"
+POLL_SECONDS = 0.2
+
+
+class WarehouseError(RuntimeError):
+    """The warehouse cannot be used; the message says why and what to do."""
+
+
+class Warehouse:
+    """One open connection to the warehouse, and the few ways in which steps use it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self._in_transaction = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Nested use joins the outer transaction."""
+        if self._in_transaction:
+            yield
+            return
+        self.connection.execute("BEGIN TRANSACTION")
+        self._in_transaction = True
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._in_transaction = False
+
+    def run(self, sql: str, parameters: Parameters | None = None) -> None:
+        """Run one statement written in the portable style (`:name` parameters); its result, if any, is drained."""
+        self.connection.execute(bound_for_duckdb(sql), _used(sql, parameters)).fetchall()
+
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a small result."""
+        return self.connection.execute(bound_for_duckdb(sql), _used(sql, parameters)).fetchall()
+
+    def scalar(self, sql: str, parameters: Parameters | None = None) -> Any:
+        """The one value of a one-row, one-column result."""
+        (row,) = self.rows(sql, parameters)
+        return row[0]
+
+    def arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        """The result as an Arrow table."""
+        return self.connection.sql(bound_for_duckdb(sql), params=_used(sql, parameters)).to_arrow_table()
+
+    def has_table(self, name: str) -> bool:
+        """Whether a table of that name is there."""
+        return bool(
+            self.scalar(
+                "SELECT count(*) FROM duckdb_tables() WHERE table_name = :name AND NOT temporary", {"name": name}
+            )
+        )
+
+    def create_contract_tables(self) -> None:
+        """Create what the contracts declare and is not there yet, with comments."""
+        for declared in ALL_TABLES.values():
+            if not self.has_table(declared.name):
+                self._create(declared)
+
+    def rebuild(self, declared: Table, parameters: Parameters | None = None, *, sql: str | None = None) -> int:
+        """Replace all rows of the table by the result of its SQL file (or of `sql`); returns the rows written."""
+        query = sql if sql is not None else sql_text(declared.layer, declared.name)
+        with self.transaction():
+            self._create(declared, replace=True)
+            return self._insert(declared, query, parameters)
+
+    def replace_night(
+        self, declared: Table, as_of: date, parameters: Parameters | None = None, *, sql: str | None = None
+    ) -> int:
+        """Replace the rows of one night by the result of its SQL file (or of `sql`); returns the rows written."""
+        query = sql if sql is not None else sql_text(declared.layer, declared.name)
+        with self.transaction():
+            self.run(f"DELETE FROM {declared.name} WHERE as_of = :as_of", {"as_of": as_of})
+            return self._insert(declared, query, {"as_of": as_of, **(parameters or {})})
+
+    def replace_night_from_arrow(self, declared: Table, as_of: date, rows: pa.Table) -> int:
+        """Replace the rows of one night by an Arrow table with the contract's columns; returns the rows written."""
+        self.connection.register("incoming_rows", rows)
+        try:
+            return self.replace_night(declared, as_of, sql="SELECT * FROM incoming_rows")
+        finally:
+            self.connection.unregister("incoming_rows")
+
+    def rebuild_from_arrow(self, declared: Table, rows: pa.Table) -> int:
+        """Replace all rows of the table by an Arrow table with the contract's columns; returns the rows written."""
+        self.connection.register("incoming_rows", rows)
+        try:
+            return self.rebuild(declared, sql="SELECT * FROM incoming_rows")
+        finally:
+            self.connection.unregister("incoming_rows")
+
+    def append_from_arrow(self, declared: Table, rows: pa.Table) -> int:
+        """Add an Arrow table with the contract's columns; returns the rows written."""
+        self.connection.register("incoming_rows", rows)
+        try:
+            return self._insert(declared, "SELECT * FROM incoming_rows", None)
+        finally:
+            self.connection.unregister("incoming_rows")
+
+    def _create(self, declared: Table, *, replace: bool = False) -> None:
+        self.connection.execute(create_statement(declared, replace=replace))
+        for statement in comment_statements(declared):
+            self.connection.execute(statement)
+
+    def _insert(self, declared: Table, query: str, parameters: Parameters | None) -> int:
+        columns = ", ".join(declared.column_names)
+        return int(
+            self.scalar(
+                f"INSERT INTO {declared.name} ({columns}) SELECT {columns} FROM ({query}\n) AS source", parameters
+            )
+        )
+
+
+def _used(sql: str, parameters: Parameters | None) -> dict[str, Any]:
+    """The parameters that `sql` names; DuckDB refuses any that it does not."""
+    needed = parameters_of(sql)
+    given = parameters or {}
+    missing = needed - given.keys()
+    if missing:
+        raise KeyError(f"the SQL needs the parameters {sorted(missing)}: {sql.strip()[:80]}…")
+    return {name: given[name] for name in needed}
+
+
+@contextmanager
+def open_warehouse(
+    file: Path, settings: Settings, *, on_wait: Callable[[float], None] | None = None
+) -> Iterator[Warehouse]:
+    """Open the warehouse for this process alone; while another process has it, wait in the queue.
+
+    The queue is an advisory lock beside the file: the kernel frees it when a process dies, however it dies.
+    `on_wait(seconds)` is called while waiting, so that the caller can say so.
+
+    Raises:
+        WarehouseError: if the file is not a DuckDB database that this version can read.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with (file.parent / f"{file.name}.lock").open("w") as lock:
+        started = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if on_wait is not None:
+                    on_wait(time.monotonic() - started)
+                time.sleep(POLL_SECONDS)
+        connection = _connect(file, settings)
+        try:
+            warehouse = Warehouse(connection)
+            warehouse.create_contract_tables()
+            yield warehouse
+        finally:
+            connection.close()
+
+
+def _connect(file: Path, settings: Settings) -> duckdb.DuckDBPyConnection:
+    options: dict[str, Any] = {"temp_directory": str(file.parent / "spill")}
+    if settings.threads is not None:
+        options["threads"] = settings.threads
+    if settings.memory_limit is not None:
+        options["memory_limit"] = settings.memory_limit
+    try:
+        connection = duckdb.connect(config=options)
+        connection.execute(
+            f"ATTACH '{str(file).replace(chr(39), chr(39) * 2)}' AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')"
+        )
+        connection.execute("USE warehouse")
+        connection.execute("SET TimeZone = 'UTC'")
+    except (duckdb.IOException, duckdb.SerializationException, duckdb.InvalidInputException) as error:
+        raise WarehouseError(
+            f"{file}: cannot be opened as a DuckDB database ({str(error).splitlines()[0]}). If the file is damaged, "
+            "move it away and run the night again: the warehouse is rebuilt from landing."
+        ) from error
+    return connection
