@@ -1,0 +1,202 @@
+"""Events as flat arrays: one item array for all users, with offsets; no Python list a user.
+
+What belongs here: the vocabulary of item ids, `Interactions`, and how frames become them.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ecom_pipeline.recommending.frames import Frame, FrameError, as_table, id_column, seconds_column
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Item ids by code: `ids[code]` is the id of an item; codes run from 0 in order of first appearance."""
+
+    ids: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def encode(self, ids: pa.Array) -> np.ndarray:
+        """Codes int32 of the same shape as `ids`; unknown ids and nulls are `UNKNOWN`.
+
+        Raises:
+            FrameError: when integer ids meet string ids.
+        """
+        if len(ids) and ids.null_count < len(ids) and ids.type != self.ids.type:
+            raise FrameError(f"item_id is {ids.type} here, but the recommender was fitted on {self.ids.type}")
+        if ids.type != self.ids.type:
+            return np.full(len(ids), UNKNOWN, dtype=np.int32)
+        codes = pc.index_in(ids, value_set=self.ids)
+        return pc.fill_null(codes, UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int32)
+
+    def decode(self, codes: np.ndarray) -> pa.Array:
+        """Ids of codes; negative codes become null."""
+        return self.ids.take(pa.array(codes, mask=codes < 0))
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Sequences of `len(users)` users over a vocabulary of `n_items` items.
+
+    items: int32 (events,), codes in each user's order; user u owns items[offsets[u]:offsets[u + 1]].
+    times: float64 seconds (events,) or None where only positions are known.
+    kinds: int8 (events,) event type as a code into `kind_names`, or None.
+    users: ids, in order of first appearance in the frame.
+    """
+
+    items: np.ndarray
+    offsets: np.ndarray
+    users: pa.Array
+    n_items: int
+    times: np.ndarray | None = None
+    kinds: np.ndarray | None = None
+    kind_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Events of each user, int64 (users,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def owners(self) -> np.ndarray:
+        """Index of the user of each event, int32 (events,)."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
+
+    def keep(self, mask: np.ndarray, *, drop_users: bool = False) -> "Interactions":
+        """The events where `mask` is true; users left without events stay unless `drop_users`."""
+        counts = np.bincount(self.owners[mask], minlength=len(self))
+        users = self.users
+        if drop_users:
+            users = users.filter(pa.array(counts > 0))
+            counts = counts[counts > 0]
+        return replace(
+            self,
+            items=self.items[mask],
+            offsets=offsets_of(counts),
+            users=users,
+            times=None if self.times is None else self.times[mask],
+            kinds=None if self.kinds is None else self.kinds[mask],
+        )
+
+    def select(self, users: np.ndarray) -> "Interactions":
+        """The users at the given indices, in that order."""
+        return self.windows(ends=self.offsets[users + 1], users=users)
+
+    def windows(self, *, ends: np.ndarray, users: np.ndarray) -> "Interactions":
+        """One row a pair (user index, end): that user's events before the flat position `end`."""
+        starts = self.offsets[users]
+        lengths = ends - starts
+        index = ranges(starts=starts, lengths=lengths)
+        return replace(
+            self,
+            items=self.items[index],
+            offsets=offsets_of(lengths),
+            users=self.users.take(pa.array(users)),
+            times=None if self.times is None else self.times[index],
+            kinds=None if self.kinds is None else self.kinds[index],
+        )
+
+    def last(self, n: int) -> "Interactions":
+        """Only the last `n` events of every user."""
+        lengths = np.minimum(self.lengths, n)
+        index = ranges(starts=self.offsets[1:] - lengths, lengths=lengths)
+        return replace(
+            self,
+            items=self.items[index],
+            offsets=offsets_of(lengths),
+            times=None if self.times is None else self.times[index],
+            kinds=None if self.kinds is None else self.kinds[index],
+        )
+
+    def ages(self) -> np.ndarray:
+        """Steps from the end of its user's sequence, 0 for the last event; int64 (events,)."""
+        return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.items))
+
+    def padded(self, length: int) -> np.ndarray:
+        """The last `length` items of every user, newest first, int32 (users, length), `UNKNOWN` beyond the start."""
+        lengths = self.lengths
+        steps = np.arange(length)
+        index = self.offsets[1:, None] - 1 - steps
+        inside = steps < lengths[:, None]
+        if not len(self.items):
+            return np.full((len(self), length), UNKNOWN, dtype=np.int32)
+        return np.where(inside, self.items[np.where(inside, index, 0)], UNKNOWN).astype(np.int32)
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Offsets int64 (n + 1,) of rows of the given lengths."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def ranges(*, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The integers start, start + 1, … of every row, one after another; int64 (sum of lengths,)."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+
+
+def read_events(
+    frame: Frame, *, name: str, vocabulary: Vocabulary | None = None, kind_names: tuple[str, ...] | None = None
+) -> tuple[Interactions, Vocabulary]:
+    """Interactions of a long frame `user_id, item_id, position or event_ts [, event]`, rows in any order.
+
+    Without a vocabulary one is made; with one, a null item_id stands for a user without events, and items that
+    it does not know are left out (their users stay). `position` orders a user's events where it is
+    present, else `event_ts`; ties keep the order of the rows.
+
+    Raises:
+        FrameError: for missing columns, nulls, or id types that do not fit.
+    """
+    table = as_table(frame, name=name, required=("user_id", "item_id"))
+    has_position, has_time = "position" in table.column_names, "event_ts" in table.column_names
+    if not has_position and not has_time:
+        raise FrameError(f"{name}: needs a column position or event_ts to order the events of a user")
+    user_ids = pc.dictionary_encode(id_column(table, "user_id", name=name))
+    user_codes = user_ids.indices.to_numpy(zero_copy_only=False)
+    item_ids = id_column(table, "item_id", name=name, nulls=vocabulary is not None)
+    times = seconds_column(table, "event_ts", name=name) if has_time else None
+    if vocabulary is None:
+        encoded = pc.dictionary_encode(item_ids)
+        vocabulary = Vocabulary(ids=encoded.dictionary)
+        items = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    else:
+        items = vocabulary.encode(item_ids)
+    order_key = seconds_column(table, "position", name=name) if has_position else times
+    kinds, names = _kinds(table, kind_names)
+    order = np.lexsort((order_key, user_codes))
+    known = items[order] >= 0
+    order = order[known]
+    counts = np.bincount(user_codes[order], minlength=len(user_ids.dictionary))
+    interactions = Interactions(
+        items=items[order],
+        offsets=offsets_of(counts),
+        users=user_ids.dictionary,
+        n_items=len(vocabulary),
+        times=None if times is None else times[order],
+        kinds=None if kinds is None else kinds[order],
+        kind_names=names,
+    )
+    return interactions, vocabulary
+
+
+def _kinds(table: pa.Table, known: tuple[str, ...] | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Event types as int8 codes; types that `known` does not hold get the code -1."""
+    if "event" not in table.column_names or known == ():
+        return None, known or ()
+    values = table.column("event").cast(pa.string())
+    if known is None:
+        known = tuple(sorted(value for value in pc.unique(values).to_pylist() if value is not None))
+        if len(known) > 127:
+            raise FrameError(f"event: {len(known)} different event types; at most 127 are supported")
+    codes = pc.fill_null(pc.index_in(values, value_set=pa.array(known, type=pa.string())), -1)
+    return codes.to_numpy().astype(np.int8), known

@@ -1,0 +1,66 @@
+"""Nearest sequences: items of past sequences that share items with the history (VSKNN and STAN families).
+
+Sources: Ludewig and Jannach, "Evaluation of session-based recommendation algorithms" (2018); Garg et al.,
+"Sequence and time aware neighborhood for session-based recommendations" (2019).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from ecom_pipeline.recommending.co_visitation import history_matrix
+from ecom_pipeline.recommending.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class NeighbourSettings:
+    """length: last items of each past sequence that are kept; history_decay: weight by steps from the end of the history;
+    power: exponent of the similarity, above 1 favours sequences that share several items;
+    half_life: age of a past sequence, as a share of all of them, at which it weighs half."""
+
+    length: int = 30
+    history_decay: float = 0.8
+    power: float = 1.5
+    half_life: float | None = None
+    item_power: float = 0.5
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """by_item: CSR (items, sequences), by_sequence: CSR (sequences, items): which sequence holds which item."""
+
+    by_item: sparse.csr_array
+    by_sequence: sparse.csr_array
+    settings: NeighbourSettings
+
+    @classmethod
+    def fit(cls, log: Interactions, settings: NeighbourSettings | None = None) -> "Neighbours":
+        """Index the sequences of a log."""
+        settings = settings or NeighbourSettings()
+        recent = log.last(settings.length)
+        held = sparse.csr_array(
+            (np.ones(len(recent.items), dtype=np.float32), recent.items, recent.offsets),
+            shape=(len(recent), log.n_items),
+        )
+        held.sum_duplicates()
+        held.data[:] = 1.0
+        lengths = np.maximum(np.diff(held.indptr), 1).astype(np.float32)
+        counts = np.bincount(held.indices, minlength=log.n_items).astype(np.float32)
+        rarity = np.maximum(counts, 1.0) ** -settings.item_power
+        by_item = sparse.csr_array(held.T.tocsr())
+        by_item.data = np.repeat(rarity, np.diff(by_item.indptr)) * lengths[by_item.indices] ** -0.5
+        weight = np.ones(len(log), dtype=np.float32)
+        if settings.half_life is not None:
+            age = 1.0 - np.arange(len(log)) / max(len(log) - 1, 1)
+            weight = np.exp2(-age / settings.half_life).astype(np.float32)
+        by_sequence = held.copy()
+        by_sequence.data = np.repeat(weight, np.diff(held.indptr))
+        return cls(by_item=by_item, by_sequence=by_sequence, settings=settings)
+
+    def score(self, histories: Interactions) -> np.ndarray:
+        """Sum of the similarities of the sequences that hold an item, float32 (users, items)."""
+        history = history_matrix(histories, decay=self.settings.history_decay)
+        similarity = history @ self.by_item
+        similarity.data **= self.settings.power
+        return (similarity @ self.by_sequence).toarray()
