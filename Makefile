@@ -1,0 +1,43 @@
+# The whole of it: `make nightly` and `make test`. Needs git, make and Python 3.11 to 3.13.
+
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR := data
+PYTHON ?= $(firstword $(foreach candidate,python3.13 python3.12 python3.11 python3 python,$(shell \
+	$(candidate) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(candidate)")' 2>/dev/null)))
+
+.PHONY: nightly ui test check install lock clean
+.DEFAULT_GOAL := nightly
+
+nightly: install ## One night of the sample shop (synthetic data), with a summary at the end
+	@$(BIN)/ecom-pipeline init --profile sample --home $(HOME_DIR) --exports data/sample
+	@$(BIN)/ecom-pipeline nightly --home $(HOME_DIR)
+
+ui: install ## The Dagster UI of the sample shop on 127.0.0.1
+	@$(BIN)/ecom-pipeline init --profile sample --home $(HOME_DIR) --exports data/sample
+	@$(BIN)/ecom-pipeline ui --home $(HOME_DIR)
+
+test: install ## Every test
+	@$(BIN)/python -m pytest
+
+check: install ## Lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+install: $(VENV)/.installed ## The environment, with pinned dependencies
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "ecom_pipeline needs Python 3.11, 3.12 or 3.13 on the PATH; found: $$(python3 --version 2>&1)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned dependencies into $(VENV) (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: ## Compile requirements.txt anew from pyproject.toml (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		--extra dev --extra complete-journey pyproject.toml --output-file requirements.txt
+
+clean: ## Remove the environment and the sample shop's home; data/sample stays
+	@rm -rf $(VENV) data/landing data/warehouse data/models data/published data/report data/.dagster data/settings.yaml
