@@ -21,6 +21,11 @@ class NotNull:
     column: str
     severity: Severity = "error"
 
+    @property
+    def words(self) -> str:
+        """What is expected, as a clause without an end."""
+        return f"{self.column} is never null"
+
 
 @dataclass(frozen=True, slots=True)
 class Unique:
@@ -28,6 +33,13 @@ class Unique:
 
     columns: tuple[str, ...]
     severity: Severity = "error"
+
+    @property
+    def words(self) -> str:
+        """What is expected, as a clause without an end."""
+        if len(self.columns) == 1:
+            return f"{self.columns[0]} is unique"
+        return f"{', '.join(self.columns)} together are unique"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,11 @@ class OneOf:
     column: str
     values: tuple[str, ...]
     severity: Severity = "error"
+
+    @property
+    def words(self) -> str:
+        """What is expected, as a clause without an end."""
+        return f"{self.column} is one of {', '.join(self.values)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,19 @@ class Between:
     maximum: float | None = None
     severity: Severity = "error"
 
+    def __post_init__(self) -> None:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError(f"the rule Between({self.column!r}) has neither a minimum nor a maximum")
+
+    @property
+    def words(self) -> str:
+        """What is expected, as a clause without an end."""
+        if self.maximum is None:
+            return f"{self.column} is at least {self.minimum:g}"
+        if self.minimum is None:
+            return f"{self.column} is at most {self.maximum:g}"
+        return f"{self.column} is between {self.minimum:g} and {self.maximum:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Holds:
@@ -56,6 +86,11 @@ class Holds:
     name: str
     predicate: str
     severity: Severity = "error"
+
+    @property
+    def words(self) -> str:
+        """What is expected, as a clause without an end."""
+        return self.name
 
 
 Rule = NotNull | Unique | OneOf | Between | Holds
@@ -103,6 +138,16 @@ class Table:
             raise ValueError(f"table {self.name}: key columns {missing} are not declared")
         if self.by_night and "as_of" not in names:
             raise ValueError(f"table {self.name}: by_night needs a column as_of")
+        if self.published_as is not None and not IDENTIFIER.fullmatch(self.published_as):
+            raise ValueError(f"table {self.name}: {self.published_as!r} is not a plain lower-case identifier")
+        for rule in self.rules:
+            unknown = [name for name in _columns_named_by(rule) if name not in names]
+            if unknown:
+                raise ValueError(f"table {self.name}: the rule {rule.words!r} names undeclared columns {unknown}")
+        words = [rule.words for rule in self.all_rules]
+        repeated = sorted({word for word in words if words.count(word) > 1})
+        if repeated:
+            raise ValueError(f"table {self.name}: a rule is given twice, or follows from the columns: {repeated}")
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -111,8 +156,21 @@ class Table:
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """The declared rules and those that follow from the columns: not-null and the key's uniqueness."""
+        """The declared rules and those that follow from the columns: not null, a unique key, finite numbers."""
         implied: list[Rule] = [NotNull(column.name) for column in self.columns if not column.nullable]
         if self.key:
             implied.append(Unique(self.key))
+        numbers = [column.name for column in self.columns if column.type == "DOUBLE"]
+        if numbers:
+            finite = " AND ".join(f"({name} > -1e300 AND {name} < 1e300)" for name in numbers)
+            implied.append(Holds("numbers are finite", finite))
         return (*implied, *self.rules)
+
+
+def _columns_named_by(rule: Rule) -> tuple[str, ...]:
+    """Columns that the rule is declared on; those inside the SQL of a predicate are left to its validation."""
+    if isinstance(rule, Unique):
+        return rule.columns
+    if isinstance(rule, Holds):
+        return ()
+    return (rule.column,)

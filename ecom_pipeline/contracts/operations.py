@@ -103,6 +103,12 @@ VALIDATION_RESULTS = Table(
         Column("as_of", "DATE", "Night.", nullable=False),
         Column("run_id", "VARCHAR", "Run.", nullable=False),
         Column("table_name", "VARCHAR", "Table that was checked.", nullable=False),
+        Column(
+            "suite",
+            "VARCHAR",
+            "contract (the table's own rules), or the further check that asked: volume, ledger, models, …",
+            nullable=False,
+        ),
         Column("rule", "VARCHAR", "What was expected, in words.", nullable=False),
         Column(
             "expectation",
@@ -115,9 +121,12 @@ VALIDATION_RESULTS = Table(
         Column("observed", "VARCHAR", "What was observed."),
         Column("rows_checked", "BIGINT", "Rows that were checked."),
         Column("rows_unexpected", "BIGINT", "Rows that break it."),
-        Column("examples", "VARCHAR", "A few values that break it, as JSON."),
+        Column("examples", "VARCHAR", "A few rows that break it, as a JSON array of objects."),
+        Column(
+            "sentence", "VARCHAR", "What was expected, what was found and what to do, in one sentence.", nullable=False
+        ),
     ),
-    key=("as_of", "table_name", "rule"),
+    key=("as_of", "table_name", "suite", "rule"),
     rules=(OneOf("severity", ("error", "warn")),),
     by_night=True,
     published_as="validation_results",
