@@ -5,7 +5,7 @@ Dagster and the data dictionary. Data shapes are declared here and nowhere else.
 """
 
 from ecom_pipeline.contracts.catalogue import ALL_TABLES, PUBLISHED_TABLES, table, tables_of_layer
-from ecom_pipeline.contracts.ddl import comment_statements, create_statement
+from ecom_pipeline.contracts.ddl import comment_statements, create_statement, identifier, literal
 from ecom_pipeline.contracts.model import (
     Between,
     Column,
@@ -36,6 +36,8 @@ __all__ = [
     "Unique",
     "comment_statements",
     "create_statement",
+    "identifier",
+    "literal",
     "table",
     "tables_of_layer",
 ]

@@ -12,7 +12,11 @@ FEAT_ITEMS = Table(
     columns=(
         Column("item_id", "VARCHAR", "Product.", nullable=False),
         Column("name", "VARCHAR", "Name: from the products feed, else as last written on an order line."),
-        Column("category", "VARCHAR", "Widest category; null where the shop has none."),
+        Column(
+            "category",
+            "VARCHAR",
+            "Widest category, 'uncategorised' where only others have one; null where the shop has none.",
+        ),
         Column("category_path", "VARCHAR", "Categories from the widest to the narrowest, separated by ' > '."),
         Column("brand", "VARCHAR", "Brand."),
         Column("price", "DOUBLE", "List price, else the price last paid."),
@@ -51,7 +55,8 @@ FEAT_USER_EVENTS = Table(
 FEAT_SESSIONS = Table(
     name="feat_sessions",
     layer="features",
-    meaning="Visits: a user's events with no gap longer than the setting session_gap_minutes.",
+    meaning="Visits: as the feed tells them apart, else a user's events with no gap longer than the setting "
+    "session_gap_minutes.",
     columns=(
         Column("user_id", "VARCHAR", "User.", nullable=False),
         Column("session_number", "INTEGER", "Number of the user's session, 1 for the first.", nullable=False),
@@ -107,6 +112,21 @@ _KNOWN_FUTURE = (
     ),
 )
 
+FEAT_PROMOTION_DAYS = Table(
+    name="feat_promotion_days",
+    layer="features",
+    meaning="Each product on each day of a promotion of it or of its category, from the first day of the shop to the "
+    "last day to forecast.",
+    columns=(
+        Column("item_id", "VARCHAR", "Product.", nullable=False),
+        Column("date", "DATE", "Day in the shop's time zone.", nullable=False),
+        Column("promotions", "BIGINT", "Promotions that run on the day.", nullable=False),
+        Column("depth", "DOUBLE", "Deepest discount among them as a share of the price; null where none has one."),
+    ),
+    key=("item_id", "date"),
+    rules=(Between("promotions", minimum=1), Between("depth", minimum=0, maximum=1)),
+)
+
 FEAT_SALES_DAILY = Table(
     name="feat_sales_daily",
     layer="features",
@@ -154,4 +174,11 @@ FEAT_SALES_FUTURE = Table(
     rules=(OneOf("level", LEVELS),),
 )
 
-FEATURE_TABLES = (FEAT_ITEMS, FEAT_USER_EVENTS, FEAT_SESSIONS, FEAT_SALES_DAILY, FEAT_SALES_FUTURE)
+FEATURE_TABLES = (
+    FEAT_ITEMS,
+    FEAT_PROMOTION_DAYS,
+    FEAT_USER_EVENTS,
+    FEAT_SESSIONS,
+    FEAT_SALES_DAILY,
+    FEAT_SALES_FUTURE,
+)

@@ -105,10 +105,6 @@ class Column:
     meaning: str
     nullable: bool = True
 
-    def __post_init__(self) -> None:
-        if not IDENTIFIER.fullmatch(self.name):
-            raise ValueError(f"column name {self.name!r} is not a plain lower-case identifier")
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -131,6 +127,10 @@ class Table:
         names = self.column_names
         if not IDENTIFIER.fullmatch(self.name):
             raise ValueError(f"table name {self.name!r} is not a plain lower-case identifier")
+        if self.layer != "raw":  # raw columns are spelled as the shop's export spells them
+            odd = [name for name in names if not IDENTIFIER.fullmatch(name)]
+            if odd:
+                raise ValueError(f"table {self.name}: column names {odd} are not plain lower-case identifiers")
         if len(set(names)) != len(names):
             raise ValueError(f"table {self.name}: a column is declared twice")
         missing = [name for name in self.key if name not in names]

@@ -1,0 +1,146 @@
+"""Expectations that Great Expectations lacks: a whole schema, an SQL predicate, a key on any number of rows.
+
+Only `quality.gx` imports this module: it imports Great Expectations at the top.
+"""
+
+from typing import Any, ClassVar
+
+from great_expectations.compatibility.sqlalchemy import sqlalchemy as sa
+from great_expectations.core.metric_domain_types import MetricDomainTypes
+from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
+from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+
+# Keys are counted in passes over slices of this many rows, so that memory stays flat however long the table is.
+ROWS_PER_PASS = 4_000_000
+
+
+class RowsBreakingPredicate(TableMetricProvider):  # type: ignore[misc]
+    """Rows for which an SQL predicate is false; computed in the same scan as the other counts of the suite."""
+
+    metric_name = "table.rows_breaking_predicate"
+    value_keys = ("predicate",)
+
+    @metric_partial(  # type: ignore[misc]
+        engine=SqlAlchemyExecutionEngine,
+        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
+        domain_type=MetricDomainTypes.TABLE,
+    )
+    def _sqlalchemy(
+        cls,  # noqa: N805
+        execution_engine: SqlAlchemyExecutionEngine,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        broken = sa.literal_column(f"(NOT ({metric_value_kwargs['predicate']}))")
+        return sa.func.count(sa.case((broken, 1))), metric_domain_kwargs, {}
+
+
+class RowsSharingKey(TableMetricProvider):  # type: ignore[misc]
+    """Rows whose key another row has too; exact, in slices of the key's hash, with memory for one slice."""
+
+    metric_name = "table.rows_sharing_key"
+    value_keys = ("column_list",)
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[misc]
+    def _sqlalchemy(
+        cls,  # noqa: N805
+        execution_engine: SqlAlchemyExecutionEngine,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> int:
+        records = execution_engine.get_domain_records(domain_kwargs=metric_domain_kwargs)
+        source = records if isinstance(records, sa.Subquery) else records.subquery()
+        columns = [sa.literal_column(name) for name in metric_value_kwargs["column_list"]]
+        rows = execution_engine.execute_query(sa.select(sa.func.count()).select_from(source)).scalar()
+        passes = -(-rows // ROWS_PER_PASS)
+        sharing = 0
+        for number in range(passes):
+            groups = sa.select(sa.func.count().label("n")).select_from(source)
+            if passes > 1:
+                groups = groups.where(sa.func.hash(*columns) % passes == number)
+            groups = groups.group_by(*columns).having(sa.func.count() > 1).subquery()
+            total = sa.select(sa.func.coalesce(sa.func.sum(groups.c.n), 0))
+            sharing += int(execution_engine.execute_query(total).scalar())
+        return sharing
+
+
+class ExpectRowsToSatisfyPredicate(BatchExpectation):  # type: ignore[misc]
+    """No row breaks an SQL predicate; a predicate that is null for a row holds."""
+
+    predicate: str
+    metric_dependencies = ("table.rows_breaking_predicate", "table.row_count")
+    success_keys: ClassVar[tuple[str, ...]] = ("predicate",)
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> dict[str, Any]:
+        return _counted(metrics["table.rows_breaking_predicate"], metrics["table.row_count"])
+
+
+class ExpectKeyToBeUnique(BatchExpectation):  # type: ignore[misc]
+    """No two rows agree in all columns of a key."""
+
+    column_list: list[str]
+    metric_dependencies = ("table.rows_sharing_key", "table.row_count")
+    success_keys: ClassVar[tuple[str, ...]] = ("column_list",)
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> dict[str, Any]:
+        return _counted(metrics["table.rows_sharing_key"], metrics["table.row_count"])
+
+
+class ExpectTableSchemaToMatch(BatchExpectation):  # type: ignore[misc]
+    """The table has these columns: name and type of each, in order and no others where `exact`, else the names."""
+
+    columns: list[list[str]]
+    exact: bool = True
+    metric_dependencies = ("table.column_types",)
+    success_keys: ClassVar[tuple[str, ...]] = ("columns", "exact")
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> dict[str, Any]:
+        found = {column["name"]: str(column["type"]) for column in metrics["table.column_types"]}
+        expected = dict(self.columns)
+        missing = [name for name in expected if name not in found]
+        differences = [f"{name} is missing" for name in missing]
+        if self.exact:
+            differences += [f"{name} is not in the contract" for name in found if name not in expected]
+            differences += [
+                f"{name} is {found[name]} instead of {declared}"
+                for name, declared in expected.items()
+                if name in found and found[name] != declared
+            ]
+            if not differences and list(found) != list(expected):
+                differences.append("the columns are in another order: " + ", ".join(found))
+        return {
+            "success": not differences,
+            "result": {
+                "observed_value": "; ".join(differences) or f"{len(found)} columns",
+                "missing": missing,
+            },
+        }
+
+
+def _counted(unexpected: int, rows: int) -> dict[str, Any]:
+    return {
+        "success": unexpected == 0,
+        "result": {"element_count": rows, "unexpected_count": unexpected},
+    }

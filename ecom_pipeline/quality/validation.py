@@ -1,0 +1,192 @@
+"""Validation of one table against its contract: run the suite, find examples of bad rows, say it in words, keep it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from ecom_pipeline.contracts import (
+    Between,
+    Column,
+    Holds,
+    Layer,
+    NotNull,
+    OneOf,
+    Rule,
+    Severity,
+    Table,
+    Unique,
+    identifier,
+    literal,
+)
+from ecom_pipeline.quality import gx
+from ecom_pipeline.quality.results import CheckResult, TableValidation, examples_as_json, keep
+from ecom_pipeline.warehouse import Warehouse
+
+EXAMPLES = 5
+LONGEST_EXAMPLE = 200
+
+WHAT_TO_DO: Mapping[Layer, str] = {
+    "operations": "This is a fault in the pipeline's own bookkeeping; run the night again, and report it if it stays.",
+    "raw": "Look at the file in landing that the rows name, and at the source profile that reads it.",
+    "core": "Look the rows up by file_id (table ingest_files) and line; mend the export, or add a rule to the source "
+    "profile that quarantines such rows, and run the night again.",
+    "features": "The rows that lead to it are in the core tables; mend the export or the source profile and run the "
+    "night again.",
+    "marts": "Look at the step that made the table and at its model's metrics; run the step again, or roll the model "
+    "back to its previous version.",
+}
+
+
+def raw_contract(feed: str, columns: Sequence[str] = ()) -> Table:
+    """The contract of `raw_<feed>`: its provenance, and the columns that the source profile reads, whatever types."""
+    return Table(
+        name=f"raw_{feed}",
+        layer="raw",
+        meaning=f"Every row of every file of the {feed} feed, as it came.",
+        columns=(
+            Column("file_id", "INTEGER", "File that the row came in (ingest_files).", nullable=False),
+            Column("line", "BIGINT", "Line of that file.", nullable=False),
+            *(Column(name, "VARCHAR", f"Column {name} of the shop's export.") for name in columns),
+        ),
+        key=("file_id", "line"),
+    )
+
+
+def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) -> TableValidation:
+    """Check the table against its contract and keep the results in `validation_results`.
+
+    Of a table that is kept night by night only the night `as_of` is checked. Rules about columns that are missing
+    fail; so do rules whose SQL cannot be evaluated. Nothing is raised for bad data: `blocks` of the result says
+    whether anything may be published.
+    """
+    night = as_of if table.by_night else None
+    [schema] = gx.run_suite(warehouse.connection, table, gx.schema_suite(table), as_of=night)
+    results = [_schema_result(table, schema)]
+    missing = set(schema.missing_columns)
+    rules = [rule for rule in table.all_rules if not missing.intersection(_columns_of(rule, table))]
+    outcomes = gx.run_suite(warehouse.connection, table, gx.rows_suite(table, rules), as_of=night) if rules else []
+    of_rule = dict(zip(rules, outcomes, strict=True))
+    for rule in table.all_rules:
+        if rule in of_rule:
+            results.append(_result(warehouse, table, rule, of_rule[rule], night=night))
+        else:
+            lost = ", ".join(sorted(missing.intersection(_columns_of(rule, table))))
+            results.append(_not_checked(table, rule, f"the table lacks {lost}"))
+    validation = TableValidation(table_name=table.name, suite="contract", as_of=as_of, results=tuple(results))
+    keep(warehouse, validation, run_id=run_id)
+    return validation
+
+
+def _schema_result(table: Table, outcome: gx.Outcome) -> CheckResult:
+    found = outcome.observed or outcome.error
+    sentence = f"{table.name}: {gx.SCHEMA_RULE}: {found}."
+    if not outcome.success:
+        sentence = (
+            f"{table.name}: expected that {gx.SCHEMA_RULE}, but {found}. "
+            "The table was made by another version or by hand; drop it and run the night again."
+        )
+    return CheckResult(
+        rule=gx.SCHEMA_RULE,
+        expectation=outcome.expectation,
+        severity="error",
+        success=outcome.success,
+        observed=found,
+        rows_checked=None,
+        rows_unexpected=None,
+        examples=(),
+        sentence=sentence,
+    )
+
+
+def _result(warehouse: Warehouse, table: Table, rule: Rule, outcome: gx.Outcome, *, night: date | None) -> CheckResult:
+    if outcome.error is not None:
+        return _not_checked(table, rule, outcome.error)
+    rows, unexpected = outcome.rows_checked or 0, outcome.rows_unexpected or 0
+    examples = () if outcome.success else _examples(warehouse, table, rule, night=night)
+    observed = f"{unexpected:,} of {rows:,} rows break it" if unexpected else f"all of {rows:,} rows"
+    if outcome.success:
+        sentence = f"{table.name}: {rule.words}: {observed}."
+    else:
+        shown = examples_as_json(examples[:1]) or ""
+        sentence = (
+            f"{table.name}: expected that {rule.words}, but {unexpected:,} of {rows:,} rows "
+            f"({unexpected / max(rows, 1):.2%}) break it, such as {shown[1:-1]}. {WHAT_TO_DO[table.layer]}"
+        )
+    return CheckResult(
+        rule=rule.words,
+        expectation=outcome.expectation,
+        severity=rule.severity,
+        success=outcome.success,
+        observed=observed,
+        rows_checked=rows,
+        rows_unexpected=unexpected,
+        examples=examples,
+        sentence=sentence,
+    )
+
+
+def _not_checked(table: Table, rule: Rule, why: str) -> CheckResult:
+    severity: Severity = rule.severity
+    return CheckResult(
+        rule=rule.words,
+        expectation="not_evaluated",
+        severity=severity,
+        success=False,
+        observed=why,
+        rows_checked=None,
+        rows_unexpected=None,
+        examples=(),
+        sentence=f"{table.name}: that {rule.words} could not be checked: {why}. Mend the table, or the rule in its contract, and run "
+        "the night again.",
+    )
+
+
+def _examples(warehouse: Warehouse, table: Table, rule: Rule, *, night: date | None) -> tuple[Mapping[str, Any], ...]:
+    """A few rows that break the rule: the table's key and the columns that the rule names."""
+    where = "TRUE" if night is None else f"as_of = DATE '{night.isoformat()}'"
+    if isinstance(rule, Unique):
+        names = [*rule.columns, "copies"]
+        columns = ", ".join(identifier(name) for name in rule.columns)
+        sql = f"SELECT {columns}, count(*) AS copies FROM {table.name} WHERE {where} GROUP BY {columns} HAVING count(*) > 1"
+        order = columns
+    else:
+        names = list(dict.fromkeys((*table.key, *_columns_of(rule, table))))
+        columns = ", ".join(identifier(name) for name in names)
+        sql = f"SELECT {columns} FROM {table.name} WHERE {where} AND {_broken(rule)}"
+        order = ", ".join(identifier(name) for name in table.key) or columns
+    found = warehouse.connection.execute(f"{sql} ORDER BY {order} LIMIT {EXAMPLES}").fetchall()
+    return tuple({name: _short(value) for name, value in zip(names, row, strict=True)} for row in found)
+
+
+def _broken(rule: NotNull | OneOf | Between | Holds) -> str:
+    """SQL that is true for the rows that break the rule."""
+    match rule:
+        case NotNull(column=column):
+            return f"{identifier(column)} IS NULL"
+        case OneOf(column=column, values=values):
+            return f"{identifier(column)} NOT IN ({', '.join(literal(value) for value in values)})"
+        case Between(column=column, minimum=minimum, maximum=maximum):
+            sides = [
+                f"{identifier(column)} {operator} {limit!r}"
+                for operator, limit in (("<", minimum), (">", maximum))
+                if limit is not None
+            ]
+            return f"({' OR '.join(sides)})"
+        case Holds(predicate=predicate):
+            return f"NOT ({predicate})"
+
+
+def _columns_of(rule: Rule, table: Table) -> tuple[str, ...]:
+    if isinstance(rule, Unique):
+        return rule.columns
+    if isinstance(rule, Holds):
+        words = set(re.findall(r"[a-z_][a-z0-9_]*", re.sub(r"'[^']*'", "", rule.predicate)))
+        return tuple(name for name in table.column_names if name in words)
+    return (rule.column,)
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > LONGEST_EXAMPLE:
+        return value[:LONGEST_EXAMPLE] + "…"
+    return value
