@@ -52,6 +52,17 @@ INGEST_FILES = Table(
     published_as="ingest_files",
 )
 
+INGEST_STATE = Table(
+    name="ingest_state",
+    layer="operations",
+    meaning="What raw and core tables were built with, so that a changed profile rebuilds what it must.",
+    columns=(
+        Column("part", "VARCHAR", "Feed and layer, or another fact of the ingest.", nullable=False),
+        Column("value", "VARCHAR", "Fingerprint of what it was built with.", nullable=False),
+    ),
+    key=("part",),
+)
+
 _QUARANTINE_COLUMNS = (
     Column("file_id", "INTEGER", "File that the row came in.", nullable=False),
     Column(
@@ -72,6 +83,22 @@ QUARANTINE_TABLES = tuple(
         layer="operations",
         meaning=f"Rows of the {feed} feed that break a rule, as they came, each under the first rule broken.",
         columns=_QUARANTINE_COLUMNS,
+        key=("file_id", "line"),
+    )
+    for feed in FEEDS
+)
+
+DUPLICATE_TABLES = tuple(
+    Table(
+        name=f"duplicates_{feed}",
+        layer="operations",
+        meaning=f"Rows of the {feed} feed that were dropped because another row tells the same.",
+        columns=(
+            Column("file_id", "INTEGER", "File that the row came in.", nullable=False),
+            Column("line", "BIGINT", "Line of that file.", nullable=False),
+            Column("kept_file_id", "INTEGER", "File of the row that was kept; null: the orders feed tells it."),
+            Column("kept_line", "BIGINT", "Line of the row that was kept; null: the orders feed tells it."),
+        ),
         key=("file_id", "line"),
     )
     for feed in FEEDS
@@ -166,7 +193,9 @@ FEATURE_NIGHTS = Table(
 
 OPERATIONS_TABLES = (
     INGEST_FILES,
+    INGEST_STATE,
     *QUARANTINE_TABLES,
+    *DUPLICATE_TABLES,
     QUARANTINE_SUMMARY,
     VALIDATION_RESULTS,
     RUNS,
