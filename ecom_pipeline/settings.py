@@ -25,6 +25,11 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0, description="Random seed of everything that is random.")
 
     session_gap_minutes: int = Field(30, gt=0, description="Minutes without an event that end a session.")
+    cancellation_match_days: int = Field(
+        30,
+        ge=0,
+        description="Days within which a cancellation of a whole order line undoes the sale on its own day.",
+    )
     max_bad_row_share: float = Field(
         0.05,
         ge=0,

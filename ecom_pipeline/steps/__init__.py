@@ -1,0 +1,1 @@
+"""The steps of a night as plain functions over the warehouse: no Dagster, no terminal."""

@@ -1,0 +1,118 @@
+"""Feature tables of one night: in which order, from what, and for which night they stand.
+
+What belongs here: building `feat_*` tables from their SQL files. What a table holds is said by its SQL and contract.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+import pyarrow as pa
+
+from ecom_pipeline import contracts
+from ecom_pipeline.calendar import shop_calendar
+from ecom_pipeline.settings import Settings
+from ecom_pipeline.sources.profile import SourceProfile
+from ecom_pipeline.warehouse import Warehouse
+
+FEATURE_INPUTS: dict[str, tuple[str, ...]] = {
+    "feat_items": (),
+    "feat_promotion_days": ("feat_items",),
+    "feat_user_events": (),
+    "feat_sessions": ("feat_user_events",),
+    "feat_sales_daily": ("feat_items", "feat_promotion_days"),
+    "feat_sales_future": ("feat_items", "feat_promotion_days", "feat_sales_daily"),
+}
+"""Feature table -> the feature tables that it reads; all read core tables as well."""
+
+FEATURE_ORDER: tuple[str, ...] = tuple(FEATURE_INPUTS)
+"""An order in which every table comes after those that it reads."""
+
+CALENDAR_TABLES = frozenset({"feat_promotion_days", "feat_sales_daily", "feat_sales_future"})
+
+
+class FeatureError(RuntimeError):
+    """A feature table cannot be built or used for this night; the message says why and what to do."""
+
+
+def build_feature(
+    warehouse: Warehouse, table_name: str, *, profile: SourceProfile, settings: Settings, as_of: date
+) -> int:
+    """Rebuild a feature table as of the end of the day `as_of`; returns its rows.
+
+    The table and its entry in `feature_nights` change together or not at all.
+
+    Raises:
+        FeatureError: if a feature table that it reads stands for another night.
+    """
+    if table_name not in FEATURE_INPUTS:
+        raise FeatureError(f"{table_name}: no such feature table; there are {', '.join(FEATURE_ORDER)}")
+    for needed in FEATURE_INPUTS[table_name]:
+        require_night(warehouse, needed, as_of=as_of)
+    parameters = {
+        "as_of": as_of,
+        "session_gap_minutes": settings.session_gap_minutes,
+        "cancellation_match_days": settings.cancellation_match_days,
+        "active_since": as_of - timedelta(days=settings.forecast_active_days),
+    }
+    declared = contracts.table(table_name)
+    with warehouse.transaction():
+        if table_name in CALENDAR_TABLES:
+            with _calendar(warehouse, calendar_of_night(warehouse, profile=profile, settings=settings, as_of=as_of)):
+                rows = warehouse.rebuild(declared, parameters)
+        else:
+            rows = warehouse.rebuild(declared, parameters)
+        warehouse.run("DELETE FROM feature_nights WHERE table_name = :name", {"name": table_name})
+        warehouse.run(
+            "INSERT INTO feature_nights (table_name, as_of, rows) VALUES (:name, :as_of, :rows)",
+            {"name": table_name, "as_of": as_of, "rows": rows},
+        )
+    return rows
+
+
+def require_night(warehouse: Warehouse, table_name: str, *, as_of: date) -> None:
+    """Make sure that a feature table stands for the night `as_of`.
+
+    Raises:
+        FeatureError: if it stands for another night or was never built.
+    """
+    nights = warehouse.rows("SELECT as_of FROM feature_nights WHERE table_name = :name", {"name": table_name})
+    if nights != [(as_of,)]:
+        found = f"stands for the night of {nights[0][0]}" if nights else "was never built"
+        raise FeatureError(f"{table_name} {found}, not for that of {as_of}; build it for {as_of} first")
+
+
+def calendar_of_night(warehouse: Warehouse, *, profile: SourceProfile, settings: Settings, as_of: date) -> pa.Table:
+    """The shop's calendar from its first day to the last to forecast: date, is_holiday, is_closed.
+
+    Raises:
+        ValueError: if the profile's country has no known holidays.
+    """
+    trading_days = [
+        day
+        for (day,) in warehouse.rows(
+            """
+            SELECT order_date FROM core_order_lines WHERE status = 'sale' AND is_product AND order_date <= :as_of
+            UNION
+            SELECT event_date FROM core_events WHERE event = 'purchase' AND event_date <= :as_of
+            """,
+            {"as_of": as_of},
+        )
+    ]
+    return shop_calendar(
+        first=min(trading_days, default=as_of),
+        last=as_of + timedelta(days=settings.horizon_days),
+        trading_days=trading_days,
+        as_of=as_of,
+        country=profile.shop.country,
+    )
+
+
+@contextmanager
+def _calendar(warehouse: Warehouse, days: pa.Table) -> Iterator[None]:
+    """The calendar under the name that the SQL files know, `shop_calendar`, for as long as the block lasts."""
+    warehouse.connection.register("shop_calendar", days)
+    try:
+        yield
+    finally:
+        warehouse.connection.unregister("shop_calendar")
