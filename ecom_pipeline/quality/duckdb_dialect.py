@@ -39,7 +39,7 @@ class BorrowedConnection:
         return getattr(self._connection, name)
 
 
-class WarehouseDialect(duckdb_engine.Dialect):  # type: ignore[misc]
+class WarehouseDialect(duckdb_engine.Dialect):
     """DuckDB with its columns read from DuckDB's own catalogue."""
 
     supports_statement_cache = False

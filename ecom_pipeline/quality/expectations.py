@@ -13,17 +13,16 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-# Keys are counted in passes over slices of this many rows, so that memory stays flat however long the table is.
-ROWS_PER_PASS = 4_000_000
+from ecom_pipeline.quality.gx import key_passes
 
 
-class RowsBreakingPredicate(TableMetricProvider):  # type: ignore[misc]
+class RowsBreakingPredicate(TableMetricProvider):
     """Rows for which an SQL predicate is false; computed in the same scan as the other counts of the suite."""
 
     metric_name = "table.rows_breaking_predicate"
     value_keys = ("predicate",)
 
-    @metric_partial(  # type: ignore[misc]
+    @metric_partial(
         engine=SqlAlchemyExecutionEngine,
         partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
         domain_type=MetricDomainTypes.TABLE,
@@ -40,13 +39,13 @@ class RowsBreakingPredicate(TableMetricProvider):  # type: ignore[misc]
         return sa.func.count(sa.case((broken, 1))), metric_domain_kwargs, {}
 
 
-class RowsSharingKey(TableMetricProvider):  # type: ignore[misc]
+class RowsSharingKey(TableMetricProvider):
     """Rows whose key another row has too; exact, in slices of the key's hash, with memory for one slice."""
 
     metric_name = "table.rows_sharing_key"
     value_keys = ("column_list",)
 
-    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[misc]
+    @metric_value(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(
         cls,  # noqa: N805
         execution_engine: SqlAlchemyExecutionEngine,
@@ -58,20 +57,22 @@ class RowsSharingKey(TableMetricProvider):  # type: ignore[misc]
         records = execution_engine.get_domain_records(domain_kwargs=metric_domain_kwargs)
         source = records if isinstance(records, sa.Subquery) else records.subquery()
         columns = [sa.literal_column(name) for name in metric_value_kwargs["column_list"]]
+        key = ", ".join(metric_value_kwargs["column_list"])
         rows = execution_engine.execute_query(sa.select(sa.func.count()).select_from(source)).scalar()
-        passes = -(-rows // ROWS_PER_PASS)
+        passes = key_passes(rows)
         sharing = 0
         for number in range(passes):
             groups = sa.select(sa.func.count().label("n")).select_from(source)
             if passes > 1:
-                groups = groups.where(sa.func.hash(*columns) % passes == number)
+                # Literals: as parameters they would turn the hash into slow 128-bit arithmetic.
+                groups = groups.where(sa.literal_column(f"(hash({key}) % {passes} = {number})"))
             groups = groups.group_by(*columns).having(sa.func.count() > 1).subquery()
             total = sa.select(sa.func.coalesce(sa.func.sum(groups.c.n), 0))
             sharing += int(execution_engine.execute_query(total).scalar())
         return sharing
 
 
-class ExpectRowsToSatisfyPredicate(BatchExpectation):  # type: ignore[misc]
+class ExpectRowsToSatisfyPredicate(BatchExpectation):
     """No row breaks an SQL predicate; a predicate that is null for a row holds."""
 
     predicate: str
@@ -87,7 +88,7 @@ class ExpectRowsToSatisfyPredicate(BatchExpectation):  # type: ignore[misc]
         return _counted(metrics["table.rows_breaking_predicate"], metrics["table.row_count"])
 
 
-class ExpectKeyToBeUnique(BatchExpectation):  # type: ignore[misc]
+class ExpectKeyToBeUnique(BatchExpectation):
     """No two rows agree in all columns of a key."""
 
     column_list: list[str]
@@ -103,7 +104,7 @@ class ExpectKeyToBeUnique(BatchExpectation):  # type: ignore[misc]
         return _counted(metrics["table.rows_sharing_key"], metrics["table.row_count"])
 
 
-class ExpectTableSchemaToMatch(BatchExpectation):  # type: ignore[misc]
+class ExpectTableSchemaToMatch(BatchExpectation):
     """The table has these columns: name and type of each, in order and no others where `exact`, else the names."""
 
     columns: list[list[str]]

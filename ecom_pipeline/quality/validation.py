@@ -103,7 +103,7 @@ def _result(warehouse: Warehouse, table: Table, rule: Rule, outcome: gx.Outcome,
     if outcome.error is not None:
         return _not_checked(table, rule, outcome.error)
     rows, unexpected = outcome.rows_checked or 0, outcome.rows_unexpected or 0
-    examples = () if outcome.success else _examples(warehouse, table, rule, night=night)
+    examples = () if outcome.success else _examples(warehouse, table, rule, night=night, rows=rows)
     observed = f"{unexpected:,} of {rows:,} rows break it" if unexpected else f"all of {rows:,} rows"
     if outcome.success:
         sentence = f"{table.name}: {rule.words}: {observed}."
@@ -137,26 +137,41 @@ def _not_checked(table: Table, rule: Rule, why: str) -> CheckResult:
         rows_checked=None,
         rows_unexpected=None,
         examples=(),
-        sentence=f"{table.name}: that {rule.words} could not be checked: {why}. Mend the table, or the rule in its contract, and run "
-        "the night again.",
+        sentence=f"{table.name}: that {rule.words} could not be checked: {why}. Mend the table, or the rule in its "
+        "contract, and run the night again.",
     )
 
 
-def _examples(warehouse: Warehouse, table: Table, rule: Rule, *, night: date | None) -> tuple[Mapping[str, Any], ...]:
+def _examples(
+    warehouse: Warehouse, table: Table, rule: Rule, *, night: date | None, rows: int
+) -> tuple[Mapping[str, Any], ...]:
     """A few rows that break the rule: the table's key and the columns that the rule names."""
     where = "TRUE" if night is None else f"as_of = DATE '{night.isoformat()}'"
     if isinstance(rule, Unique):
-        names = [*rule.columns, "copies"]
-        columns = ", ".join(identifier(name) for name in rule.columns)
-        sql = f"SELECT {columns}, count(*) AS copies FROM {table.name} WHERE {where} GROUP BY {columns} HAVING count(*) > 1"
-        order = columns
-    else:
-        names = list(dict.fromkeys((*table.key, *_columns_of(rule, table))))
-        columns = ", ".join(identifier(name) for name in names)
-        sql = f"SELECT {columns} FROM {table.name} WHERE {where} AND {_broken(rule)}"
-        order = ", ".join(identifier(name) for name in table.key) or columns
-    found = warehouse.connection.execute(f"{sql} ORDER BY {order} LIMIT {EXAMPLES}").fetchall()
-    return tuple({name: _short(value) for name, value in zip(names, row, strict=True)} for row in found)
+        return _repeated_keys(warehouse, table, rule, where=where, rows=rows)
+    names = tuple(dict.fromkeys((*table.key, *_columns_of(rule, table))))
+    columns = ", ".join(identifier(name) for name in names)
+    order = ", ".join(identifier(name) for name in table.key) or columns
+    found = warehouse.connection.execute(
+        f"SELECT {columns} FROM {table.name} WHERE {where} AND {_broken(rule)} ORDER BY {order} LIMIT {EXAMPLES}"
+    ).fetchall()
+    return tuple(_example(names, row) for row in found)
+
+
+def _repeated_keys(
+    warehouse: Warehouse, table: Table, rule: Unique, *, where: str, rows: int
+) -> tuple[Mapping[str, Any], ...]:
+    """Keys that occur more than once, from the first slice of the table that has any."""
+    columns = ", ".join(identifier(name) for name in rule.columns)
+    passes = gx.key_passes(rows)
+    for number in range(passes):
+        found = warehouse.connection.execute(
+            f"SELECT {columns}, count(*) FROM {table.name} WHERE {where} AND hash({columns}) % {passes} = {number} "
+            f"GROUP BY {columns} HAVING count(*) > 1 ORDER BY {columns} LIMIT {EXAMPLES}"
+        ).fetchall()
+        if found:
+            return tuple(_example((*rule.columns, "copies"), row) for row in found)
+    return ()
 
 
 def _broken(rule: NotNull | OneOf | Between | Holds) -> str:
@@ -186,7 +201,8 @@ def _columns_of(rule: Rule, table: Table) -> tuple[str, ...]:
     return (rule.column,)
 
 
-def _short(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > LONGEST_EXAMPLE:
-        return value[:LONGEST_EXAMPLE] + "…"
-    return value
+def _example(names: Sequence[str], row: Sequence[Any]) -> Mapping[str, Any]:
+    return {
+        name: value[:LONGEST_EXAMPLE] + "…" if isinstance(value, str) and len(value) > LONGEST_EXAMPLE else value
+        for name, value in zip(names, row, strict=True)
+    }
