@@ -4,7 +4,20 @@ Belongs here: keeping versions on disk whole or not at all, the record of decisi
 training, or the comparison that leads to a decision (`ecom_pipeline.steps`).
 """
 
+from ecom_pipeline.registry.gate import Verdict, decide, version_in_force
 from ecom_pipeline.registry.manifest import Decision, Manifest, Metric, ModelName, code_version
 from ecom_pipeline.registry.registry import ModelVersion, Registry, RegistryError
 
-__all__ = ["Decision", "Manifest", "Metric", "ModelName", "ModelVersion", "Registry", "RegistryError", "code_version"]
+__all__ = [
+    "Decision",
+    "Manifest",
+    "Metric",
+    "ModelName",
+    "ModelVersion",
+    "Registry",
+    "RegistryError",
+    "Verdict",
+    "code_version",
+    "decide",
+    "version_in_force",
+]

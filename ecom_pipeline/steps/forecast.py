@@ -1,0 +1,313 @@
+"""The forecaster in the night: trained when due, judged, kept or not; and the sales forecasts of the night."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ecom_pipeline import contracts
+from ecom_pipeline.forecasting.types import QUANTILES, ForecastingError
+from ecom_pipeline.registry import (
+    Manifest,
+    Metric,
+    ModelName,
+    ModelVersion,
+    Registry,
+    RegistryError,
+    Verdict,
+    code_version,
+    decide,
+    version_in_force,
+)
+from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.steps.features import require_night
+from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, SEASONAL_PROFILE, profile_forecasts
+from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_of_night
+from ecom_pipeline.steps.forecast_judging import (
+    Windows,
+    figures,
+    held_out_cutoffs,
+    open_windows,
+    predict_windows,
+    relative_error,
+)
+from ecom_pipeline.steps.forecast_reconciliation import reconcile
+from ecom_pipeline.steps.forecast_training import (
+    FittedForecaster,
+    fingerprint,
+    fit_forecaster,
+    training_frame,
+    training_settings,
+)
+from ecom_pipeline.warehouse import Warehouse
+
+MODEL: ModelName = "sales_forecaster"
+SERVING, JUDGED = "model", "judged"
+"""A version's two fits: on everything up to its cutoff, and on what came before its held-out windows. The second is
+what a later challenger meets: like the challenger's own it has not seen the windows that both are judged on."""
+
+PREDICTED_AT_ONCE = 4_000  # series; bounds memory
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class ForecastReport:
+    """What a night's forecasting wrote, and what with."""
+
+    rows: int
+    model: str
+    model_version: str
+    fallback: bool
+
+
+def train_forecaster(
+    warehouse: Warehouse,
+    *,
+    home: Home,
+    settings: Settings,
+    as_of: date,
+    on_progress: Progress | None = None,
+) -> ModelVersion:
+    """The version in force on the night `as_of`; trains, judges and registers one if training is due.
+
+    Too little history, or a training that goes wrong, is registered too, as a rejected version without a model.
+
+    Raises:
+        FeatureError: if the features stand for another night.
+    """
+    progress = on_progress or _silent
+    for name in ("feat_sales_daily", "feat_sales_future"):
+        require_night(warehouse, name, as_of=as_of)
+    registry = Registry(home, settings)
+    standing = version_in_force(
+        registry,
+        MODEL,
+        as_of=as_of,
+        retrain_after_days=settings.retrain_after_days,
+        settings=training_settings(settings),
+        seed=settings.seed,
+    )
+    if standing is not None:
+        return standing
+
+    progress("read sales", 0.0)
+    covariates = Covariates.of(warehouse, cutoff=as_of)
+    series = series_of_night(warehouse, as_of=as_of)
+    history = training_frame(warehouse, series, covariates=covariates, cutoff=as_of)
+
+    def register(
+        verdict: Verdict, metrics: tuple[Metric, ...] = (), save: Callable[[Path], None] | None = None
+    ) -> ModelVersion:
+        manifest = Manifest(
+            model=MODEL,
+            data_cutoff=as_of,
+            data_fingerprint=fingerprint(history),
+            code_version=code_version(),
+            seed=settings.seed,
+            settings=training_settings(settings),
+            metrics=metrics,
+            decision=verdict.decision,
+            reason=verdict.reason,
+        )
+        return registry.register(manifest, save)
+
+    days = (history["ds"].max() - history["ds"].min()).days + 1 if len(history) else 0
+    cutoffs = held_out_cutoffs(
+        first_day=history["ds"].min().date() if days else as_of,
+        as_of=as_of,
+        horizon=settings.horizon_days,
+        windows=settings.backtest_windows,
+    )
+    if not cutoffs:
+        needed = settings.horizon_days + max(2 * settings.horizon_days, PROFILE_DAYS)
+        return register(
+            Verdict("rejected", f"too little history: {days} days of sales, {needed} are needed to train and judge")
+        )
+    try:
+        judged, windows, metrics = _judge(
+            warehouse, series=series, covariates=covariates, cutoffs=cutoffs, settings=settings, progress=progress
+        )
+        champion = registry.champion(MODEL, as_of)
+        verdict = decide(
+            challenger=relative_error(metrics),
+            champion=_champion_error(warehouse, registry, champion, windows) if champion else None,
+            baseline=1.0,
+            measure="error relative to the seasonal profile",
+        )
+        serving = fit_forecaster(
+            history,
+            covariates=covariates,
+            settings=settings,
+            seconds=settings.forecast_time_budget_seconds / 2,
+            on_progress=lambda stage, share: progress(f"{stage} on all days", 0.6 + 0.35 * share),
+        )
+    except (ForecastingError, ArithmeticError) as error:
+        return register(Verdict("rejected", f"training failed: {error}"))
+
+    def save(folder: Path) -> None:
+        serving.save(folder / SERVING)
+        judged.save(folder / JUDGED)
+
+    progress("register", 0.97)
+    version = register(verdict, metrics, save)
+    progress(f"{version.decision}: {version.name}", 1.0)
+    return version
+
+
+def _judge(
+    warehouse: Warehouse,
+    *,
+    series: pd.DataFrame,
+    covariates: Covariates,
+    cutoffs: tuple[date, ...],
+    settings: Settings,
+    progress: Progress,
+) -> tuple[FittedForecaster, Windows, tuple[Metric, ...]]:
+    """Fit before the first held-out window, forecast them all, and score."""
+    past = training_frame(warehouse, series, covariates=covariates, cutoff=cutoffs[0])
+    judged = fit_forecaster(
+        past,
+        covariates=covariates,
+        settings=settings,
+        seconds=settings.forecast_time_budget_seconds / 2,
+        on_progress=lambda stage, share: progress(f"{stage} before the held-out days", 0.05 + 0.35 * share),
+    )
+    windows = open_windows(
+        warehouse,
+        cutoffs=cutoffs,
+        horizon=settings.horizon_days,
+        active_days=settings.forecast_active_days,
+    )
+    predictions = predict_windows(
+        warehouse, judged, windows, on_share=lambda share: progress("forecast the held-out days", 0.4 + 0.15 * share)
+    )
+    return judged, windows, figures(windows, predictions)
+
+
+def _champion_error(warehouse: Warehouse, registry: Registry, champion: ModelVersion, windows: Windows) -> float:
+    """The champion's figure on the challenger's windows, from its fit that saw none of them."""
+    judged = FittedForecaster.load(registry.folder(champion) / JUDGED)
+    return relative_error(figures(windows, predict_windows(warehouse, judged, windows, on_share=lambda share: None)))
+
+
+def forecast_sales(
+    warehouse: Warehouse,
+    *,
+    home: Home,
+    settings: Settings,
+    as_of: date,
+    on_progress: Progress | None = None,
+) -> ForecastReport:
+    """Replace the night's rows of `sales_forecasts`: by the champion, or by the seasonal profile without one.
+
+    Raises:
+        FeatureError: if the features stand for another night.
+        RegistryError: if nothing was trained for this night yet, or the champion's files are damaged.
+    """
+    progress = on_progress or _silent
+    for name in ("feat_sales_daily", "feat_sales_future"):
+        require_night(warehouse, name, as_of=as_of)
+    registry = Registry(home, settings)
+    version = registry.champion(MODEL, as_of) or _trained_last(registry, as_of)
+    series = series_of_night(warehouse, as_of=as_of)
+    promoted = version.decision == "promoted"
+    table = contracts.table("sales_forecasts")
+    model = str(version.manifest.settings["cell"]) if promoted else SEASONAL_PROFILE
+    if series.empty:
+        progress("no series to forecast", 1.0)
+        rows = warehouse.replace_night(table, as_of, sql=f"SELECT * FROM {table.name} WHERE false")
+        return ForecastReport(rows=rows, model=model, model_version=version.name, fallback=not promoted)
+
+    fitted = FittedForecaster.load(registry.folder(version) / SERVING) if promoted else None
+    forecasts, baseline = [], []
+    for start in range(0, len(series), PREDICTED_AT_ONCE):
+        chosen = series.iloc[start : start + PREDICTED_AT_ONCE]
+        made, floor = _forecast_block(warehouse, chosen, fitted=fitted, settings=settings, as_of=as_of)
+        forecasts.append(made)
+        baseline.append(floor)
+        progress("forecast", 0.9 * min(1.0, (start + len(chosen)) / len(series)))
+    reconciled = reconcile(pd.concat(forecasts, ignore_index=True), series)
+    rows = warehouse.replace_night_from_arrow(
+        table,
+        as_of,
+        _rows(
+            reconciled,
+            pd.concat(baseline, ignore_index=True),
+            series,
+            as_of=as_of,
+            model=model,
+            model_version=version.name,
+            fallback=not promoted,
+        ),
+    )
+    progress("written", 1.0)
+    return ForecastReport(rows=rows, model=model, model_version=version.name, fallback=not promoted)
+
+
+def _trained_last(registry: Registry, as_of: date) -> ModelVersion:
+    version = registry.latest(MODEL, as_of)
+    if version is None:
+        raise RegistryError(f"no {MODEL} was trained at or before {as_of}; train one first (train_forecaster)")
+    return version
+
+
+def _forecast_block(
+    warehouse: Warehouse,
+    series: pd.DataFrame,
+    *,
+    fitted: FittedForecaster | None,
+    settings: Settings,
+    as_of: date,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Forecasts and the profile's forecasts of some series."""
+    floor = profile_forecasts(warehouse, series, cutoff=as_of, horizon=settings.horizon_days, planned=True)
+    if fitted is None:
+        return floor, floor
+    history = history_of(warehouse, series, covariates=fitted.covariates, cutoff=as_of)
+    future = known_ahead(
+        warehouse, series, covariates=fitted.covariates, cutoff=as_of, horizon=settings.horizon_days, planned=True
+    )
+    return fitted.predict(history, future), floor
+
+
+def _rows(
+    forecasts: pd.DataFrame,
+    baseline: pd.DataFrame,
+    series: pd.DataFrame,
+    *,
+    as_of: date,
+    model: str,
+    model_version: str,
+    fallback: bool,
+) -> pa.Table:
+    frame = forecasts.merge(
+        baseline[["unique_id", "ds", "mean"]].rename(columns={"mean": "baseline"}), on=["unique_id", "ds"]
+    ).merge(series[["unique_id", "measure", "level", "series_id"]], on="unique_id")
+    frame = frame.sort_values(["measure", "level", "series_id", "ds"], kind="stable")
+    days = frame["ds"].to_numpy().astype("datetime64[D]")
+    count = len(frame)
+    return pa.table(
+        {
+            "as_of": pa.array([as_of] * count, pa.date32()),
+            "level": pa.array(frame["level"]),
+            "series_id": pa.array(frame["series_id"]),
+            "measure": pa.array(frame["measure"]),
+            "target_date": pa.array(days),
+            "horizon": pa.array((days - np.datetime64(as_of)).astype(np.int32)),
+            "mean": pa.array(frame["mean"]),
+            **{name: pa.array(frame[name]) for name in QUANTILES},
+            "baseline": pa.array(frame["baseline"].round(4)),
+            "model": pa.array([model] * count),
+            "model_version": pa.array([model_version] * count),
+            "fallback": pa.array([fallback] * count),
+        }
+    )
+
+
+def _silent(stage: str, share: float) -> None:
+    """Nobody watches."""

@@ -1,0 +1,169 @@
+"""Sales series of one night as the frames that the forecaster reads.
+
+Belongs here: which series there are at a cutoff, and their history and known future as long frames. Series are numbered
+(`unique_id`), measures are series of their own, so that one network learns from all of them.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from ecom_pipeline.warehouse import Warehouse
+
+Measure = Literal["quantity", "revenue"]
+MEASURES: tuple[Measure, ...] = ("quantity", "revenue")
+
+KNOWN_FUTURE = ("promotion_share", "promotion_depth", "is_holiday", "is_closed")
+PAST_ONLY = ("views", "carts")
+STATIC = ("measure_code", "level_code", "category_code")
+
+_SERIES_AHEAD = """
+SELECT DISTINCT level, series_id FROM feat_sales_future
+"""
+
+_SERIES_AT_CUTOFF = """
+SELECT level, series_id
+FROM feat_sales_daily
+GROUP BY level, series_id
+HAVING count(CASE WHEN date > :cutoff AND date <= :last THEN 1 END) > 0
+   AND count(CASE WHEN date <= :cutoff THEN 1 END) > 0
+   AND (level <> 'product' OR count(CASE WHEN date > :active_since AND date <= :cutoff AND orders > 0 THEN 1 END) > 0)
+"""
+
+_NUMBERED = """
+WITH wanted AS ({wanted}),
+known AS (
+  SELECT daily.level, daily.series_id, 1.0 * count(daily.quantity) AS quantity, 1.0 * count(daily.revenue) AS revenue,
+         sum(abs(coalesce(daily.revenue, daily.quantity, 0))) AS size
+  FROM feat_sales_daily AS daily
+  WHERE daily.date <= :cutoff
+  GROUP BY daily.level, daily.series_id
+),
+named AS (
+  SELECT wanted.level, wanted.series_id, coalesce(known.quantity, 0) AS quantity, coalesce(known.revenue, 0) AS revenue,
+         coalesce(known.size, 0) AS size,
+         CASE wanted.level WHEN 'category' THEN wanted.series_id WHEN 'product' THEN items.category END AS category
+  FROM wanted
+  LEFT JOIN known ON known.level = wanted.level AND known.series_id = wanted.series_id
+  LEFT JOIN feat_items AS items ON wanted.level = 'product' AND items.item_id = wanted.series_id
+)
+SELECT 'quantity' AS measure, level, series_id, category, size FROM named
+UNION ALL
+SELECT 'revenue' AS measure, level, series_id, category, size FROM named WHERE revenue > 0
+ORDER BY measure, level, series_id
+"""
+
+_HISTORY = """
+SELECT chosen.unique_id, daily.date AS ds,
+       CASE chosen.measure WHEN 'quantity' THEN daily.quantity ELSE daily.revenue END AS y,
+       {columns}
+       chosen.measure_code, chosen.level_code, chosen.category_code
+FROM feat_sales_daily AS daily
+JOIN chosen_series AS chosen ON chosen.level = daily.level AND chosen.series_id = daily.series_id
+WHERE daily.date > :first AND daily.date <= :cutoff
+ORDER BY chosen.unique_id, daily.date
+"""
+
+_KNOWN_AHEAD = """
+SELECT chosen.unique_id, ahead.date AS ds, {columns}
+       chosen.measure_code, chosen.level_code, chosen.category_code
+FROM {source} AS ahead
+JOIN chosen_series AS chosen ON chosen.level = ahead.level AND chosen.series_id = ahead.series_id
+WHERE ahead.date > :cutoff AND ahead.date <= :last
+ORDER BY chosen.unique_id, ahead.date
+"""
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Columns that vary in this shop's history; a constant column would tell the network nothing."""
+
+    known_future: tuple[str, ...]
+    past_only: tuple[str, ...]
+
+    @classmethod
+    def of(cls, warehouse: Warehouse, *, cutoff: date) -> "Covariates":
+        """Look at the history up to `cutoff`."""
+        columns = (*KNOWN_FUTURE, *PAST_ONLY)
+        spreads = ", ".join(
+            f"coalesce(max(CAST({column} AS DOUBLE)) - min(CAST({column} AS DOUBLE)), 0)" for column in columns
+        )
+        (row,) = warehouse.rows(f"SELECT {spreads} FROM feat_sales_daily WHERE date <= :cutoff", {"cutoff": cutoff})
+        varying = {column for column, spread in zip(columns, row, strict=True) if spread > 0}
+        return cls(
+            known_future=tuple(column for column in KNOWN_FUTURE if column in varying),
+            past_only=tuple(column for column in PAST_ONLY if column in varying),
+        )
+
+
+def series_of_night(warehouse: Warehouse, *, as_of: date) -> pd.DataFrame:
+    """The series to forecast: unique_id, measure, level, series_id, category, size and the codes of STATIC."""
+    return _numbered(warehouse, _SERIES_AHEAD, {"cutoff": as_of})
+
+
+def series_at_cutoff(warehouse: Warehouse, *, cutoff: date, horizon: int, active_days: int) -> pd.DataFrame:
+    """The series that would have been forecast on the night `cutoff`, as far as later rows show what came."""
+    return _numbered(
+        warehouse,
+        _SERIES_AT_CUTOFF,
+        {
+            "cutoff": cutoff,
+            "last": cutoff + timedelta(days=horizon),
+            "active_since": cutoff - timedelta(days=active_days),
+        },
+    )
+
+
+def _numbered(warehouse: Warehouse, wanted: str, parameters: dict[str, object]) -> pd.DataFrame:
+    series = warehouse.arrow(_NUMBERED.format(wanted=wanted), parameters).to_pandas()
+    series["unique_id"] = [
+        f"{measure}/{level}/{series_id}"
+        for measure, level, series_id in zip(series["measure"], series["level"], series["series_id"], strict=True)
+    ]
+    series["measure_code"] = series["measure"]
+    series["level_code"] = series["level"]
+    series["category_code"] = series["category"].fillna("")
+    return series
+
+
+def history_of(
+    warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, cutoff: date, first: date = date.min
+) -> pd.DataFrame:
+    """Rows after `first` up to `cutoff`: unique_id, ds, y (null: not recorded), covariates, STATIC."""
+    columns = (*covariates.known_future, *covariates.past_only)
+    return _read(
+        warehouse, series, _HISTORY.format(columns=_as_numbers("daily", columns)), {"cutoff": cutoff, "first": first}
+    )
+
+
+def known_ahead(
+    warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, cutoff: date, horizon: int, planned: bool
+) -> pd.DataFrame:
+    """Days after `cutoff`: unique_id, ds, known-future columns, STATIC.
+
+    `planned` reads the plan (feat_sales_future); else, for a backtest, what the history says of those days.
+    """
+    sql = _KNOWN_AHEAD.format(
+        columns=_as_numbers("ahead", covariates.known_future),
+        source="feat_sales_future" if planned else "feat_sales_daily",
+    )
+    return _read(warehouse, series, sql, {"cutoff": cutoff, "last": cutoff + timedelta(days=horizon)})
+
+
+def _as_numbers(source: str, columns: tuple[str, ...]) -> str:
+    return "".join(f"CAST({source}.{column} AS DOUBLE) AS {column}, " for column in columns)
+
+
+def _read(warehouse: Warehouse, series: pd.DataFrame, sql: str, parameters: dict[str, object]) -> pd.DataFrame:
+    chosen = series[["unique_id", "measure", "level", "series_id", *STATIC]]
+    warehouse.connection.register("chosen_series", pa.Table.from_pandas(chosen, preserve_index=False))
+    try:
+        rows = warehouse.arrow(sql, parameters)
+    finally:
+        warehouse.connection.unregister("chosen_series")
+    frame = rows.to_pandas()
+    frame["ds"] = pd.to_datetime(frame["ds"])
+    return frame

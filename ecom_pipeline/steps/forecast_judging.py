@@ -1,0 +1,169 @@
+"""How good a forecaster is on held-out windows: forecasts at past cutoffs, figures beside the profile's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from ecom_pipeline.forecasting.metrics import bias, coverage, rmsse, wape, weighted_pinball
+from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
+from ecom_pipeline.registry import Metric
+from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, profile_forecasts
+from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff
+from ecom_pipeline.steps.forecast_reconciliation import reconcile
+from ecom_pipeline.warehouse import Warehouse
+
+GROUP = ["measure", "level"]
+NO_COVARIATES = Covariates(known_future=(), past_only=())
+
+_SCALES = """
+WITH changes AS (
+  SELECT level, series_id,
+         quantity - lag(quantity) OVER (PARTITION BY level, series_id ORDER BY date) AS quantity_change,
+         revenue - lag(revenue) OVER (PARTITION BY level, series_id ORDER BY date) AS revenue_change
+  FROM feat_sales_daily
+  WHERE date <= :cutoff
+)
+SELECT 'quantity' AS measure, level, series_id, avg(quantity_change * quantity_change) AS squared
+FROM changes GROUP BY level, series_id
+UNION ALL
+SELECT 'revenue' AS measure, level, series_id, avg(revenue_change * revenue_change) AS squared
+FROM changes GROUP BY level, series_id
+ORDER BY measure, level, series_id
+"""
+
+
+class Forecaster(Protocol):
+    """What is judged: a forecaster and the covariates that it wants."""
+
+    @property
+    def covariates(self) -> Covariates:
+        """Covariates of the frames that it predicts from."""
+
+    def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
+        """unique_id, ds, mean, p05 … p95."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What happened after past cutoffs: rows unique_id, measure, level, cutoff, ds, y, and the profile's forecasts.
+
+    scales: measure, level, series_id, cutoff, squared: the denominators of RMSSE.
+    """
+
+    cutoffs: tuple[date, ...]
+    actual: pd.DataFrame
+    baseline: pd.DataFrame
+    scales: pd.DataFrame
+    series: dict[date, pd.DataFrame]
+    horizon: int
+
+
+def held_out_cutoffs(*, first_day: date, as_of: date, horizon: int, windows: int) -> tuple[date, ...]:
+    """The last `windows` cutoffs, a horizon apart, that leave two horizons and a profile's length before them."""
+    cutoffs = [as_of - timedelta(days=horizon * back) for back in range(windows, 0, -1)]
+    needed = max(2 * horizon, PROFILE_DAYS)
+    return tuple(cutoff for cutoff in cutoffs if (cutoff - first_day).days + 1 >= needed)
+
+
+def open_windows(warehouse: Warehouse, *, cutoffs: Sequence[date], horizon: int, active_days: int) -> Windows:
+    """Read what happened after each cutoff, and forecast it with the seasonal profile."""
+    actual, baseline, scales, series = [], [], [], {}
+    for cutoff in cutoffs:
+        chosen = series_at_cutoff(warehouse, cutoff=cutoff, horizon=horizon, active_days=active_days)
+        after = history_of(
+            warehouse, chosen, covariates=NO_COVARIATES, first=cutoff, cutoff=cutoff + timedelta(days=horizon)
+        )[["unique_id", "ds", "y"]]
+        actual.append(
+            after.merge(chosen[["unique_id", "measure", "level"]], on="unique_id").assign(cutoff=pd.Timestamp(cutoff))
+        )
+        floor = profile_forecasts(warehouse, chosen, cutoff=cutoff, horizon=horizon, planned=False)
+        baseline.append(floor.assign(cutoff=pd.Timestamp(cutoff)))
+        scale = warehouse.arrow(_SCALES, {"cutoff": cutoff}).to_pandas().assign(cutoff=pd.Timestamp(cutoff))
+        scale["unique_id"] = scale["measure"] + "/" + scale["level"] + "/" + scale["series_id"]
+        scales.append(scale[["unique_id", "cutoff", "squared"]])
+        series[cutoff] = chosen
+    return Windows(
+        cutoffs=tuple(cutoffs),
+        actual=pd.concat(actual, ignore_index=True),
+        baseline=pd.concat(baseline, ignore_index=True),
+        scales=pd.concat(scales, ignore_index=True),
+        series=series,
+        horizon=horizon,
+    )
+
+
+def predict_windows(
+    warehouse: Warehouse, forecaster: Forecaster, windows: Windows, *, on_share: Callable[[float], None]
+) -> pd.DataFrame:
+    """The forecaster's reconciled forecasts at every cutoff: unique_id, ds, cutoff, mean, p05 … p95."""
+    predicted = []
+    for number, cutoff in enumerate(windows.cutoffs):
+        series = windows.series[cutoff]
+        history = history_of(warehouse, series, covariates=forecaster.covariates, cutoff=cutoff)
+        future = known_ahead(
+            warehouse, series, covariates=forecaster.covariates, cutoff=cutoff, horizon=windows.horizon, planned=False
+        )
+        forecasts = reconcile(forecaster.predict(history, future), series)
+        predicted.append(forecasts.assign(cutoff=pd.Timestamp(cutoff)))
+        on_share((number + 1) / len(windows.cutoffs))
+    return pd.concat(predicted, ignore_index=True)
+
+
+def figures(windows: Windows, predictions: pd.DataFrame) -> tuple[Metric, ...]:
+    """Metrics by measure and level, of the predictions and of the profile on the same rows."""
+    keys = ["unique_id", "cutoff", "ds"]
+    actual = windows.actual.dropna(subset=["y"])
+    model = actual.merge(predictions, on=keys)
+    profile = actual.merge(windows.baseline, on=keys)
+    rows: list[Metric] = []
+    for (measure, level), group in model.groupby(GROUP, sort=True):
+        floor = profile[(profile["measure"] == measure) & (profile["level"] == level)]
+        if not np.abs(group["y"]).sum() > 0:
+            continue
+        ours, theirs = _scores(group, windows.scales), _scores(floor, windows.scales)
+        rows += [
+            Metric(
+                dataset=f"{measure}, {level}",
+                metric=name,
+                value=ours[name],
+                baseline_value=theirs[name] if np.isfinite(theirs[name]) else None,
+                n=len(group),
+            )
+            for name in ours
+            if np.isfinite(ours[name])
+        ]
+    return tuple(rows)
+
+
+def _scores(rows: pd.DataFrame, scales: pd.DataFrame) -> dict[str, float]:
+    y = rows["y"].to_numpy()
+    pinball = {
+        name: weighted_pinball(y, rows[name].to_numpy(), level) for level, name in zip(LEVELS, QUANTILES, strict=True)
+    }
+    return {
+        "wape": wape(y, rows["mean"].to_numpy()),
+        "wape_median": wape(y, rows["p50"].to_numpy()),
+        "rmsse": rmsse(rows, scales),
+        "bias": bias(y, rows["mean"].to_numpy()),
+        "wpl": float(np.mean(list(pinball.values()))),
+        "wpl_90": pinball["p90"],
+        "coverage_80": coverage(y, rows["p10"].to_numpy(), rows["p90"].to_numpy()),
+    }
+
+
+def relative_error(metrics: Sequence[Metric]) -> float:
+    """One figure for the gate: error of the model / error of the profile, 1 where they are equal.
+
+    The mean, over measures and levels, of the ratios of weighted pinball loss (the whole distribution) and of RMSSE
+    (the mean).
+    """
+    ratios = [
+        row.value / row.baseline_value
+        for row in metrics
+        if row.metric in ("wpl", "rmsse") and row.baseline_value is not None and row.baseline_value > 0
+    ]
+    return float(np.mean(ratios)) if ratios else float("nan")

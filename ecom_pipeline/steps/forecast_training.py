@@ -1,0 +1,121 @@
+"""A sales forecaster of one version: fitting it, judging it, keeping it, and loading it again."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ecom_pipeline.settings import Settings
+from ecom_pipeline.steps.forecast_frames import STATIC, Covariates, history_of
+from ecom_pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from ecom_pipeline.forecasting import SalesForecaster
+
+FIT_PRODUCTS = 3_000
+"""Products that the network learns from, the largest first; it forecasts all. More of them cost time and add little."""
+
+COVARIATES_FILE = "covariates.json"
+
+
+@dataclass(frozen=True)
+class FittedForecaster:
+    """The library's forecaster with the covariates that it knows."""
+
+    forecaster: "SalesForecaster"
+    covariates: Covariates
+
+    def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
+        """unique_id, ds, mean, p05 … p95 for every row of `future`.
+
+        Raises:
+            ArithmeticError: if a forecast is not a finite number.
+        """
+        forecasts = self.forecaster.predict(history, future).drop(columns="point")
+        values = forecasts.drop(columns=["unique_id", "ds"])
+        if not values.notna().all(axis=None) or values.abs().max(axis=None) == float("inf"):
+            broken = forecasts[~values.notna().all(axis=1)]
+            which = broken["unique_id"].iloc[0] if len(broken) else "one series"
+            raise ArithmeticError(f"the network's forecast of {which} is not a finite number")
+        return forecasts
+
+    def save(self, folder: Path) -> None:
+        """Write the model's files."""
+        folder.mkdir(parents=True)
+        self.forecaster.save(folder / "network")
+        (folder / COVARIATES_FILE).write_text(
+            json.dumps({"known_future": self.covariates.known_future, "past_only": self.covariates.past_only}),
+            encoding="utf-8",
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> "FittedForecaster":
+        """Read what `save` wrote."""
+        from ecom_pipeline.forecasting import SalesForecaster
+
+        names = json.loads((folder / COVARIATES_FILE).read_text(encoding="utf-8"))
+        return cls(
+            forecaster=SalesForecaster.load(folder / "network"),
+            covariates=Covariates(known_future=tuple(names["known_future"]), past_only=tuple(names["past_only"])),
+        )
+
+
+def training_settings(settings: Settings) -> dict[str, str | int | float | bool | None]:
+    """The settings that make a model what it is; a change of one makes training due."""
+    return {
+        "cell": settings.forecast_cell,
+        "horizon_days": settings.horizon_days,
+        "time_budget_seconds": settings.forecast_time_budget_seconds,
+        "backtest_windows": settings.backtest_windows,
+        "active_days": settings.forecast_active_days,
+    }
+
+
+def series_to_fit(series: pd.DataFrame) -> pd.DataFrame:
+    """All totals and categories, and the largest products of each measure."""
+    products = series[series["level"] == "product"]
+    largest = products.sort_values(["measure", "size", "series_id"], ascending=[True, False, True])
+    kept = largest.groupby("measure", sort=False).head(FIT_PRODUCTS)
+    return series[(series["level"] != "product") | series.index.isin(kept.index)]
+
+
+def training_frame(warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, cutoff: date) -> pd.DataFrame:
+    """History up to `cutoff` of the series to learn from."""
+    return history_of(warehouse, series_to_fit(series), covariates=covariates, cutoff=cutoff)
+
+
+def fingerprint(frame: pd.DataFrame) -> str:
+    """A hash of a frame's contents, in its order."""
+    digest = hashlib.sha256(",".join(frame.columns).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def fit_forecaster(
+    history: pd.DataFrame,
+    *,
+    covariates: Covariates,
+    settings: Settings,
+    seconds: float,
+    on_progress: Callable[[str, float], None],
+) -> FittedForecaster:
+    """Fit a new forecaster to `history` within about `seconds`."""
+    from ecom_pipeline.forecasting import SalesForecaster
+
+    forecaster = SalesForecaster(
+        freq="D",
+        horizon=settings.horizon_days,
+        known_future=covariates.known_future,
+        past_only=covariates.past_only,
+        static=STATIC,
+        cell=settings.forecast_cell,
+        seed=settings.seed,
+        time_budget_s=seconds,
+    )
+    forecaster.fit(history, on_progress=on_progress)
+    return FittedForecaster(forecaster=forecaster, covariates=covariates)

@@ -1,0 +1,100 @@
+"""Reconciled forecasts add up, trust the surer forecasts more, and stay plausible."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecom_pipeline.forecasting.types import QUANTILES
+from ecom_pipeline.steps.forecast_reconciliation import reconcile
+
+
+def series() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            ("quantity", "total", "total", None),
+            ("quantity", "category", "A", "A"),
+            ("quantity", "category", "B", "B"),
+            ("quantity", "product", "a1", "A"),
+            ("quantity", "product", "a2", "A"),
+            ("quantity", "product", "b1", "B"),
+            ("quantity", "product", "none", None),
+        ],
+        columns=["measure", "level", "series_id", "category"],
+    ).assign(unique_id=lambda frame: frame["measure"] + "/" + frame["level"] + "/" + frame["series_id"])
+
+
+def forecasts(means: list[float], spreads: list[float]) -> pd.DataFrame:
+    frame = pd.DataFrame({"unique_id": series()["unique_id"], "ds": pd.Timestamp("2020-01-01"), "mean": means})
+    for place, name in enumerate(QUANTILES):
+        frame[name] = np.maximum(frame["mean"] + (place - 3) * np.array(spreads) * 2.5631 / 4, 0.0)
+    return frame
+
+
+def by_id(frame: pd.DataFrame) -> dict[str, float]:
+    return {unique_id.split("/")[2]: value for unique_id, value in zip(frame["unique_id"], frame["mean"], strict=True)}
+
+
+def test_products_add_up_to_categories_and_categories_to_the_total_on_every_day_and_measure() -> None:
+    rng = np.random.default_rng(0)
+    days = [
+        forecasts(list(rng.gamma(2, 20, 7)), list(rng.gamma(2, 3, 7))).assign(ds=day)
+        for day in pd.date_range("2020-01-01", periods=5)
+    ]
+    quantity = pd.concat(days, ignore_index=True)
+    both = pd.concat(
+        [quantity, quantity.assign(unique_id=quantity["unique_id"].str.replace("quantity", "revenue"))],
+        ignore_index=True,
+    )
+    named = pd.concat(
+        [
+            series(),
+            series().assign(measure="revenue", unique_id=series()["unique_id"].str.replace("quantity", "revenue")),
+        ]
+    )
+
+    result = reconcile(both, named)
+
+    assert list(result["unique_id"]) == list(both["unique_id"])
+    for _, group in result.groupby([result["ds"], result["unique_id"].str.split("/").str[0]]):
+        mean = by_id(group)
+        assert mean["A"] == pytest.approx(mean["a1"] + mean["a2"])
+        assert mean["B"] == pytest.approx(mean["b1"])
+        assert mean["total"] == pytest.approx(mean["A"] + mean["B"] + mean["none"])
+    quantiles = result[list(QUANTILES)].to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    assert (quantiles >= 0).all() and (result["mean"] >= 0).all()
+
+
+def test_the_result_is_the_weighted_least_squares_solution() -> None:
+    frame = forecasts([100.0, 58, 30, 30, 25, 28, 9], [8.0, 4, 3, 2, 4, 2, 1])
+    summing = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 0], *np.eye(4)])
+    precision = np.diag(1 / (((frame["p90"] - frame["p10"]) / 2.5631) ** 2))
+    bottom = np.linalg.solve(summing.T @ precision @ summing, summing.T @ precision @ frame["mean"].to_numpy())
+
+    assert reconcile(frame, series())["mean"].to_numpy() == pytest.approx(summing @ bottom, abs=1e-3)
+
+
+def test_forecasts_that_add_up_already_stay_as_they_are() -> None:
+    frame = forecasts([100.0, 60, 30, 35, 25, 30, 10], [8.0, 4, 3, 2, 4, 2, 1])
+    pd.testing.assert_frame_equal(reconcile(frame, series()), frame, rtol=1e-3)
+
+
+def test_no_mean_turns_negative_when_the_total_is_far_below_its_parts() -> None:
+    frame = forecasts([1.0, 60, 30, 35, 25, 30, 10], [0.001, 4, 3, 2, 4, 2, 1])
+    mean = by_id(reconcile(frame, series()))
+    assert min(mean.values()) >= 0
+    assert mean["total"] == pytest.approx(1.0, abs=0.01)
+    assert mean["total"] == pytest.approx(mean["A"] + mean["B"] + mean["none"])
+
+
+def test_without_categories_products_add_up_to_the_total() -> None:
+    named = series().query("level != 'category'").assign(category=None)
+    frame = forecasts([100.0, 0, 0, 30, 25, 28, 9], [8.0, 1, 1, 2, 4, 2, 1])
+    mean = by_id(reconcile(frame[frame["unique_id"].isin(named["unique_id"])], named))
+    assert mean["total"] == pytest.approx(mean["a1"] + mean["a2"] + mean["b1"] + mean["none"])
+
+
+def test_forecasts_without_any_product_are_refused() -> None:
+    frame = forecasts([100.0, 60, 30, 35, 25, 30, 10], [8.0, 4, 3, 2, 4, 2, 1]).iloc[:1]
+    with pytest.raises(ValueError, match="needs forecasts of products"):
+        reconcile(frame, series())
