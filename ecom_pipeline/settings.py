@@ -58,6 +58,18 @@ class Settings(BaseModel):
     purchase_window_days: int = Field(7, gt=0, description="Days after the night that purchase predictions speak of.")
     test_days: int = Field(7, gt=0, description="Last days before the night held out to judge the recommender.")
 
+    trajectory_days: int = Field(
+        90, gt=0, description="Days up to and including the night that paths and times to convert are about."
+    )
+    conversion_window_days: int = Field(
+        7,
+        ge=0,
+        description="Days after the day of a view within which the funnel still counts a purchase as its result.",
+    )
+    paths_kept: int = Field(
+        100, gt=0, description="Most frequent paths, and transitions of each kind, that a night keeps."
+    )
+
     retrain_after_days: int = Field(7, gt=0, description="Age in days at which a model is trained anew.")
     keep_nights: int = Field(400, gt=0, description="Past nights kept in the published file.")
 

@@ -1,0 +1,93 @@
+-- Paths of the sessions of the period: to the first purchase, or to the end where nothing was bought.
+WITH events AS (
+  SELECT
+    e.user_id,
+    e.session_number,
+    e.position,
+    e.event,
+    i.category,
+    min(CASE WHEN e.event = 'purchase' THEN e.position END) OVER (
+      PARTITION BY e.user_id, e.session_number
+    ) AS first_purchase
+  FROM feat_user_events AS e
+  JOIN feat_sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
+  LEFT JOIN feat_items AS i ON e.item_id = i.item_id
+  WHERE s.session_date >= :trajectory_since
+),
+told AS (
+  SELECT
+    user_id, session_number, position, event, category,
+    CASE WHEN first_purchase IS NULL THEN 'leave' ELSE 'purchase' END AS outcome
+  FROM events
+  WHERE first_purchase IS NULL OR position <= first_purchase
+),
+states AS (
+  SELECT
+    'event' AS kind, user_id, session_number, position, outcome, event AS state,
+    lag(event) OVER (PARTITION BY user_id, session_number ORDER BY position) AS state_before
+  FROM told
+  UNION ALL
+  SELECT
+    'category', user_id, session_number, position, outcome, category,
+    lag(category) OVER (PARTITION BY user_id, session_number ORDER BY position)
+  FROM told
+  WHERE category IS NOT NULL
+),
+-- A run of one state is one step; steps are numbered from the end, which every path shares.
+steps AS (
+  SELECT
+    kind, user_id, session_number, outcome, state,
+    row_number() OVER (PARTITION BY kind, user_id, session_number ORDER BY position DESC) AS back
+  FROM states
+  WHERE state_before IS NULL OR state <> state_before
+),
+paths AS (
+  SELECT
+    kind,
+    outcome,
+    user_id,
+    max(back) AS steps,
+    concat_ws(
+      ' > ',
+      CASE WHEN max(back) > 6 THEN '…' END,
+      max(CASE WHEN back = 6 THEN state END),
+      max(CASE WHEN back = 5 THEN state END),
+      max(CASE WHEN back = 4 THEN state END),
+      max(CASE WHEN back = 3 THEN state END),
+      max(CASE WHEN back = 2 THEN state END),
+      max(CASE WHEN back = 1 THEN state END)
+    ) AS path
+  FROM steps
+  GROUP BY kind, outcome, user_id, session_number
+),
+counted AS (
+  SELECT
+    kind,
+    outcome,
+    path,
+    CASE WHEN max(steps) > 6 THEN 6 ELSE max(steps) END AS steps,
+    count(*) AS sessions,
+    count(DISTINCT user_id) AS users
+  FROM paths
+  GROUP BY kind, outcome, path
+),
+ranked AS (
+  SELECT
+    kind, outcome, path, steps, sessions, users,
+    CAST(sessions AS DOUBLE) / sum(sessions) OVER (PARTITION BY kind, outcome) AS share,
+    row_number() OVER (PARTITION BY kind, outcome ORDER BY sessions DESC, path) AS place
+  FROM counted
+)
+SELECT
+  :as_of AS as_of,
+  kind,
+  outcome,
+  CAST(place AS INTEGER) AS rank,
+  path,
+  CAST(steps AS INTEGER) AS steps,
+  sessions,
+  users,
+  round(share, 6) AS share,
+  CAST(:trajectory_days AS INTEGER) AS period_days
+FROM ranked
+WHERE place <= :paths_kept

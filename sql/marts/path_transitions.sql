@@ -1,0 +1,72 @@
+-- What follows directly on what within the sessions of the period.
+WITH steps AS (
+  SELECT
+    e.event,
+    i.category,
+    lag(e.position) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS position_before,
+    lag(e.event) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS event_before,
+    lag(i.category) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS category_before,
+    lead(e.position) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS position_after
+  FROM feat_user_events AS e
+  JOIN feat_sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
+  LEFT JOIN feat_items AS i ON e.item_id = i.item_id
+  WHERE s.session_date >= :trajectory_since
+),
+-- One pass over the events; what is left of them is a few rows a pair of states.
+grouped AS (
+  SELECT
+    event,
+    category,
+    event_before,
+    category_before,
+    CASE WHEN position_before IS NULL THEN 1 ELSE 0 END AS is_first,
+    CASE WHEN position_after IS NULL THEN 1 ELSE 0 END AS is_last,
+    count(*) AS transitions
+  FROM steps
+  GROUP BY
+    event, category, event_before, category_before,
+    CASE WHEN position_before IS NULL THEN 1 ELSE 0 END,
+    CASE WHEN position_after IS NULL THEN 1 ELSE 0 END
+),
+pairs AS (
+  SELECT
+    'event' AS kind, CASE WHEN is_first = 1 THEN '(start)' ELSE event_before END AS from_state, event AS to_state,
+    transitions
+  FROM grouped
+  UNION ALL
+  SELECT 'event', event, '(end)', transitions FROM grouped WHERE is_last = 1
+  UNION ALL
+  SELECT 'category', CASE WHEN is_first = 1 THEN '(start)' ELSE category_before END, category, transitions
+  FROM grouped
+  WHERE category IS NOT NULL AND (is_first = 1 OR category_before IS NOT NULL)
+  UNION ALL
+  SELECT 'category', category, '(end)', transitions FROM grouped WHERE is_last = 1 AND category IS NOT NULL
+),
+counted AS (
+  SELECT kind, from_state, to_state, sum(transitions) AS transitions
+  FROM pairs
+  GROUP BY kind, from_state, to_state
+),
+totals AS (
+  SELECT
+    kind,
+    from_state,
+    to_state,
+    transitions,
+    CAST(transitions AS DOUBLE) / sum(transitions) OVER (PARTITION BY kind, from_state) AS probability,
+    CAST(sum(transitions) OVER (PARTITION BY kind, to_state) AS DOUBLE)
+      / sum(transitions) OVER (PARTITION BY kind) AS share_of_to_state,
+    row_number() OVER (PARTITION BY kind ORDER BY transitions DESC, from_state, to_state) AS place
+  FROM counted
+)
+SELECT
+  :as_of AS as_of,
+  kind,
+  from_state,
+  to_state,
+  CAST(transitions AS BIGINT) AS transitions,
+  round(probability, 6) AS probability,
+  round(probability / share_of_to_state, 4) AS lift,
+  CAST(:trajectory_days AS INTEGER) AS period_days
+FROM totals
+WHERE place <= :paths_kept
