@@ -191,6 +191,28 @@ FEATURE_NIGHTS = Table(
     key=("table_name",),
 )
 
+ABOUT = Table(
+    name="about",
+    layer="operations",
+    meaning="One row that says what this file is: which nights it holds, and when and by what it was made.",
+    columns=(
+        Column("as_of", "DATE", "Latest night in the file; null before the first."),
+        Column("first_night", "DATE", "Earliest night in the file; null before the first."),
+        Column("nights", "INTEGER", "Nights in the file.", nullable=False),
+        Column("published_at", "TIMESTAMP", "When the file was made, UTC.", nullable=False),
+        Column("code_version", "VARCHAR", "Version of ecom_pipeline that made it.", nullable=False),
+        Column("profile", "VARCHAR", "Source profile of the shop."),
+        Column(
+            "is_synthetic",
+            "BOOLEAN",
+            "True where the data is of a made-up shop (the sample) and says nothing about a real one.",
+            nullable=False,
+        ),
+    ),
+    rules=(Between("nights", minimum=0),),
+    published_as="about",
+)
+
 OPERATIONS_TABLES = (
     INGEST_FILES,
     INGEST_STATE,
@@ -200,4 +222,5 @@ OPERATIONS_TABLES = (
     VALIDATION_RESULTS,
     RUNS,
     FEATURE_NIGHTS,
+    ABOUT,
 )

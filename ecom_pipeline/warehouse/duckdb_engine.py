@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ecom_pipeline.contracts import ALL_TABLES, Table, comment_statements, create_statement
+from ecom_pipeline.contracts import ALL_TABLES, Table, comment_statements, create_statement, literal
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, sql_text
 
@@ -32,21 +32,40 @@ class Warehouse:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self._in_transaction = False
+        self._nested_failure = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of `transaction()` is open."""
+        return self._in_transaction
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Nested use joins the outer transaction."""
+        """All or nothing. Nested use joins the outer transaction.
+
+        Raises:
+            WarehouseError: at the end, if an error inside a nested transaction was caught on its way: its half of
+                the work cannot be taken back alone, so everything is.
+        """
         if self._in_transaction:
-            yield
+            try:
+                yield
+            except BaseException:
+                self._nested_failure = True
+                raise
             return
         self.connection.execute("BEGIN TRANSACTION")
         self._in_transaction = True
+        self._nested_failure = False
         try:
             yield
-            self.connection.execute("COMMIT")
+            if self._nested_failure:
+                raise WarehouseError("a step inside the transaction failed and was passed over; all of it is undone")
         except BaseException:
             self.connection.execute("ROLLBACK")
             raise
+        else:
+            self.connection.execute("COMMIT")  # one that fails has rolled back by itself
         finally:
             self._in_transaction = False
 
@@ -71,15 +90,50 @@ class Warehouse:
         """Whether a table of that name is there."""
         return bool(
             self.scalar(
-                "SELECT count(*) FROM duckdb_tables() WHERE table_name = :name AND NOT temporary", {"name": name}
+                "SELECT count(*) FROM duckdb_tables() WHERE table_name = :name AND database_name = current_database()",
+                {"name": name},
             )
         )
 
     def create_contract_tables(self) -> None:
-        """Create what the contracts declare and is not there yet, with comments."""
-        for declared in ALL_TABLES.values():
-            if not self.has_table(declared.name):
-                self._create(declared)
+        """Create what the contracts declare and is not there yet, with comments.
+
+        A table that an older version made with other columns is given those of the contract: its rows stay, new
+        columns are null, columns that the contract has no more are gone.
+
+        Raises:
+            WarehouseError: if its values cannot be converted to the contract's types.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for name, column, kind in self.rows(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = current_database() AND schema_name = 'main' ORDER BY table_name, column_index"
+        ):
+            found.setdefault(name, {})[column] = kind
+        with self.transaction():
+            for declared in ALL_TABLES.values():
+                wanted = {column.name: column.type for column in declared.columns}
+                if declared.name not in found:
+                    self._create(declared)
+                elif list(found[declared.name].items()) != list(wanted.items()):
+                    self._convert(declared, found[declared.name])
+
+    def _convert(self, declared: Table, found: Mapping[str, str]) -> None:
+        shared = [column for column in declared.columns if column.name in found]
+        names = ", ".join(column.name for column in shared)
+        casts = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in shared)
+        try:
+            self.run(f"CREATE TABLE converted_rows AS SELECT {casts or 'NULL AS none'} FROM {declared.name}")
+        except duckdb.ConversionException as error:
+            raise WarehouseError(
+                f"table {declared.name}: made by an older version, and its values do not fit the contract now "
+                f"({str(error).splitlines()[0]}). Drop the table, or move the warehouse away and run the night again: "
+                "it is rebuilt from landing."
+            ) from error
+        self._create(declared, replace=True)
+        if shared:
+            self.run(f"INSERT INTO {declared.name} ({names}) SELECT {names} FROM converted_rows")
+        self.run("DROP TABLE converted_rows")
 
     def rebuild(self, declared: Table, parameters: Parameters | None = None, *, sql: str | None = None) -> int:
         """Replace all rows of the table by the result of its SQL file (or of `sql`); returns the rows written."""
@@ -91,33 +145,52 @@ class Warehouse:
     def replace_night(
         self, declared: Table, as_of: date, parameters: Parameters | None = None, *, sql: str | None = None
     ) -> int:
-        """Replace the rows of one night by the result of its SQL file (or of `sql`); returns the rows written."""
+        """Replace the rows of one night by the result of its SQL file (or of `sql`); returns the rows written.
+
+        Raises:
+            WarehouseError: if the result has rows of another night; nothing is replaced then.
+        """
         query = sql if sql is not None else sql_text(declared.layer, declared.name)
         with self.transaction():
             self.run(f"DELETE FROM {declared.name} WHERE as_of = :as_of", {"as_of": as_of})
-            return self._insert(declared, query, {"as_of": as_of, **(parameters or {})})
+            written = self._insert(declared, query, {"as_of": as_of, **(parameters or {})})
+            there = self.scalar(f"SELECT count(*) FROM {declared.name} WHERE as_of = :as_of", {"as_of": as_of})
+            if there != written:
+                raise WarehouseError(
+                    f"table {declared.name}: {written - there} of {written} rows for the night {as_of} have another "
+                    "as_of; nothing was replaced"
+                )
+            return written
 
     def replace_night_from_arrow(self, declared: Table, as_of: date, rows: pa.Table) -> int:
         """Replace the rows of one night by an Arrow table with the contract's columns; returns the rows written."""
-        self.connection.register("incoming_rows", rows)
-        try:
-            return self.replace_night(declared, as_of, sql="SELECT * FROM incoming_rows")
-        finally:
-            self.connection.unregister("incoming_rows")
+        with self._incoming(declared, rows) as query:
+            return self.replace_night(declared, as_of, sql=query)
 
     def rebuild_from_arrow(self, declared: Table, rows: pa.Table) -> int:
         """Replace all rows of the table by an Arrow table with the contract's columns; returns the rows written."""
-        self.connection.register("incoming_rows", rows)
-        try:
-            return self.rebuild(declared, sql="SELECT * FROM incoming_rows")
-        finally:
-            self.connection.unregister("incoming_rows")
+        with self._incoming(declared, rows) as query:
+            return self.rebuild(declared, sql=query)
 
     def append_from_arrow(self, declared: Table, rows: pa.Table) -> int:
         """Add an Arrow table with the contract's columns; returns the rows written."""
+        with self._incoming(declared, rows) as query:
+            return self._insert(declared, query, None)
+
+    @contextmanager
+    def _incoming(self, declared: Table, rows: pa.Table) -> Iterator[str]:
+        """A query over the Arrow table, while it is registered.
+
+        Raises:
+            WarehouseError: if the table lacks columns of the contract or has others.
+        """
+        missing = sorted(set(declared.column_names) - set(rows.column_names))
+        others = sorted(set(rows.column_names) - set(declared.column_names))
+        if missing or others:
+            raise WarehouseError(f"table {declared.name}: rows to write lack the columns {missing}; unknown: {others}")
         self.connection.register("incoming_rows", rows)
         try:
-            return self._insert(declared, "SELECT * FROM incoming_rows", None)
+            yield "SELECT * FROM incoming_rows"
         finally:
             self.connection.unregister("incoming_rows")
 
@@ -183,14 +256,13 @@ def _connect(file: Path, settings: Settings) -> duckdb.DuckDBPyConnection:
         options["threads"] = settings.threads
     if settings.memory_limit is not None:
         options["memory_limit"] = settings.memory_limit
+    connection = duckdb.connect(config=options)
     try:
-        connection = duckdb.connect(config=options)
-        connection.execute(
-            f"ATTACH '{str(file).replace(chr(39), chr(39) * 2)}' AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')"
-        )
+        connection.execute(f"ATTACH {literal(str(file))} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE warehouse")
         connection.execute("SET TimeZone = 'UTC'")
-    except (duckdb.IOException, duckdb.SerializationException, duckdb.InvalidInputException) as error:
+    except duckdb.Error as error:
+        connection.close()
         raise WarehouseError(
             f"{file}: cannot be opened as a DuckDB database ({str(error).splitlines()[0]}). If the file is damaged, "
             "move it away and run the night again: the warehouse is rebuilt from landing."

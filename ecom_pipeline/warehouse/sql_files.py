@@ -6,8 +6,12 @@ The files are portable: DuckDB and Spark run them as they are. A parameter is wr
 import re
 from importlib.resources import files
 
-PARAMETER = re.compile(r"(?<![:\w']):([a-z_][a-z0-9_]*)")
-COMMENT = re.compile(r"--[^\n]*")
+# Strings, quoted names and comments are passed over whole, so that a colon inside them is never a parameter; so is
+# the `::` of a cast. The only group is the name of a parameter.
+_TOKEN = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | :: | (?<![\w:]):([a-z_][a-z0-9_]*)""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def sql_text(layer: str, name: str) -> str:
@@ -20,10 +24,10 @@ def sql_text(layer: str, name: str) -> str:
 
 
 def parameters_of(sql: str) -> frozenset[str]:
-    """Names of the parameters in `sql`, those in comments left out."""
-    return frozenset(PARAMETER.findall(COMMENT.sub("", sql)))
+    """Names of the parameters in `sql`; what looks like one in a string, a quoted name or a comment is none."""
+    return frozenset(match[1] for match in _TOKEN.finditer(sql) if match[1])
 
 
 def bound_for_duckdb(sql: str) -> str:
-    """`sql` with `:name` written as DuckDB's `$name`."""
-    return PARAMETER.sub(r"$\1", COMMENT.sub("", sql))
+    """`sql` with each parameter `:name` written as DuckDB's `$name`, and nothing else changed."""
+    return _TOKEN.sub(lambda match: f"${match[1]}" if match[1] else match[0], sql)
