@@ -1,0 +1,65 @@
+"""The command `ecom-pipeline`: its commands, and how failures end it."""
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ecom_pipeline import __version__
+from ecom_pipeline.cli import homes, models, nights, status, web
+from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.documents import DocumentError
+from ecom_pipeline.warehouse import WarehouseError
+
+
+class Commands(TyperGroup):
+    """Ends a command with one paragraph on stderr when a person can mend what went wrong; other errors are ours."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (CommandError, DocumentError, WarehouseError) as error:
+            print(f"Error: {error}", file=sys.stderr)
+            raise typer.Exit(error.code if isinstance(error, CommandError) else ExitCode.UNUSABLE) from None
+
+
+app = typer.Typer(
+    name="ecom-pipeline",
+    cls=Commands,
+    help="Every night: a shop's orders and browse logs in, sales forecasts and recommendations in DuckDB out.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 a check stopped publishing, 4 home or file unusable.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ecom-pipeline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Options before any command."""
+
+
+app.command()(homes.init)
+app.command()(nights.nightly)
+app.command()(nights.backfill)
+app.command()(web.ui)
+app.command()(status.status)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Run the command line."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    app()

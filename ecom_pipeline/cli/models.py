@@ -1,0 +1,93 @@
+"""`ecom-pipeline models`: versions and their decisions, promotion and rollback by hand."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+from ecom_pipeline.cli.failures import CommandError
+from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
+
+if TYPE_CHECKING:
+    from ecom_pipeline.registry import Registry
+
+Model = Literal["sales_forecaster", "next_item"]
+ModelArgument = Annotated[Model, typer.Argument(help="Which model.")]
+
+app = typer.Typer(help="Model versions: list, promote, roll back.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_versions(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """All versions of both models, what each saw, and why it was promoted or not."""
+    registry = _registry(home)
+    versions = [
+        {
+            "model": model,
+            "version": version.name,
+            "data_cutoff": version.data_cutoff.isoformat(),
+            "decision": version.decision,
+            "reason": version.reason,
+        }
+        for model in ("sales_forecaster", "next_item")
+        for version in registry.versions(model)
+    ]
+    if as_json:
+        typer.echo(json.dumps(versions, indent=2, ensure_ascii=False))
+        return
+    grid = Grid(box=None)
+    for name in ("model", "version", "data up to", "decision", "why"):
+        grid.add_column(name, overflow="fold")
+    for version in versions:
+        grid.add_row(*version.values())
+    Console(highlight=False).print(grid if versions else "No model was trained yet.")
+
+
+@app.command()
+def promote(
+    model: ModelArgument,
+    version: Annotated[str, typer.Argument(help="Version, as `models list` names it.")],
+    home: HomeOption = DEFAULT_HOME,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")] = "promoted by hand",
+) -> None:
+    """Make a version champion: nights from its data cutoff on score with it.
+
+    Example:
+
+      ecom-pipeline models promote next_item 2011-12-02-1f2e3d4c --home shop
+    """
+    from ecom_pipeline.registry import RegistryError
+
+    registry = _registry(home)
+    try:
+        promoted = registry.promote(model, version, reason=reason)
+    except RegistryError as error:
+        raise CommandError(str(error)) from None
+    typer.echo(f"{model}: {promoted.name} is champion.")
+
+
+@app.command()
+def rollback(model: ModelArgument, home: HomeOption = DEFAULT_HOME) -> None:
+    """Take the newest champion back; the one before it is champion again.
+
+    Example:
+
+      ecom-pipeline models rollback sales_forecaster --home shop
+    """
+    from ecom_pipeline.registry import RegistryError
+
+    registry = _registry(home)
+    try:
+        champion = registry.rollback(model)
+    except RegistryError as error:
+        raise CommandError(str(error)) from None
+    typer.echo(f"{model}: {champion.name} is champion again. The next night scores with it.")
+
+
+def _registry(home: HomeOption) -> "Registry":
+    from ecom_pipeline.registry import Registry
+
+    shop = existing_home(home)
+    return Registry(shop, shop.settings())

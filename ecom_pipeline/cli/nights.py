@@ -1,0 +1,152 @@
+"""`ecom-pipeline nightly` and `backfill`: nights in this process, with progress and a summary."""
+
+import json
+import os
+from datetime import date, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, QuietOption, existing_home
+from ecom_pipeline.orchestration.running import NightRun
+from ecom_pipeline.settings import Home
+
+DAY = "%Y-%m-%d"
+LogOption = Annotated[bool, typer.Option("--log", help="Print Dagster's event log to stderr.")]
+
+
+def nightly(
+    home: HomeOption = DEFAULT_HOME,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=[DAY],
+            help="Night to run: nothing after this day is seen. Default: yesterday in the shop's time zone; for the "
+            "bundled sample shop, whose data stand still, their last day.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    log: LogOption = False,
+) -> None:
+    """Run one night: load, check, forecast, recommend, publish.
+
+    A night that is run again replaces itself. While another run has the warehouse, this one waits its turn.
+
+    Examples:
+
+      ecom-pipeline nightly --home shop
+
+      ecom-pipeline nightly --home shop --as-of 2011-12-09 --json
+    """
+    shop = existing_home(home)
+    night = as_of.date() if as_of is not None else default_night(shop)
+    refuse_unfinished(shop, night)
+    run = _run(shop, night, quiet=quiet or as_json, log=log)
+    if run.succeeded and not quiet:
+        from ecom_pipeline.cli.summary import print_summary, summarise
+        from ecom_pipeline.cli.watching import terminal_console
+
+        summary = summarise(shop.published_file, run)
+        if as_json:
+            typer.echo(summary.as_json())
+        else:
+            print_summary(terminal_console(), summary, run)
+    raise_for(run)
+
+
+def backfill(  # noqa: PLR0917 - options of a command, never passed by position
+    first: Annotated[datetime, typer.Option("--from", formats=[DAY], help="First night.")],
+    last: Annotated[datetime, typer.Option("--to", formats=[DAY], help="Last night.")],
+    home: HomeOption = DEFAULT_HOME,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    log: LogOption = False,
+) -> None:
+    """Run past nights in order, each as it would have been: no model that saw later data is used.
+
+    It stops at the first night that fails. Accuracy of the nights' forecasts is in sales_forecast_accuracy after the
+    last one.
+
+    Example:
+
+      ecom-pipeline backfill --home shop --from 2011-11-26 --to 2011-12-09
+    """
+    shop = existing_home(home)
+    if last < first:
+        raise CommandError(f"--to {last:%Y-%m-%d} is before --from {first:%Y-%m-%d}", ExitCode.USAGE)
+    nights = [first.date() + timedelta(days=n) for n in range((last - first).days + 1)]
+    refuse_unfinished(shop, nights[-1])
+    for night in nights:
+        run = _run(shop, night, quiet=quiet or as_json, log=log)
+        if as_json:
+            typer.echo(
+                json.dumps(
+                    {"as_of": str(night), "run_id": run.run_id, "seconds": run.seconds, "published": run.succeeded}
+                )
+            )
+        elif not quiet:
+            typer.echo(f"{night}  {'published' if run.succeeded else 'FAILED'}  {run.seconds:.1f} s")
+        raise_for(run)
+
+
+def raise_for(run: NightRun) -> None:
+    """End the command as a failed night demands; return if it was published.
+
+    Raises:
+        CommandError: saying which step failed and why, or which check blocked.
+    """
+    if run.succeeded:
+        return
+    if run.blocked:
+        sentences = " ".join(check.sentence for check in run.failed_checks if check.blocking)
+        raise CommandError(
+            f"The night of {run.as_of} was not published: a check failed, and what analysts read stays as it was. "
+            f"{sentences}",
+            ExitCode.BLOCKED,
+        )
+    failure = next(failure for failure in run.failures if not failure.blocked)
+    raise CommandError(
+        f"The night of {run.as_of} failed in {failure.step}: {failure.message} Nothing was published; what analysts "
+        f"read stays as it was. The run {run.run_id} is in the Dagster UI (ecom-pipeline ui).",
+        ExitCode.FAILED,
+    )
+
+
+def default_night(home: Home) -> date:
+    """Yesterday in the shop's time zone; for the bundled sample shop the last day of its data."""
+    from ecom_pipeline.orchestration.nights import yesterday_in
+    from ecom_pipeline.sources.profile import read_profile
+
+    settings = home.settings()
+    return yesterday_in(read_profile(settings.profile, base=home.root).shop.time_zone)
+
+
+def refuse_unfinished(home: Home, night: date) -> None:
+    """Refuse a night whose day is not over, or that lies before the first that may be run.
+
+    Raises:
+        CommandError: naming the last night that can be run.
+    """
+    from ecom_pipeline.orchestration.nights import FIRST_NIGHT, today_in
+    from ecom_pipeline.sources.profile import read_profile
+
+    time_zone = read_profile(home.settings().profile, base=home.root).shop.time_zone
+    today = today_in(time_zone)
+    if night > today:
+        raise CommandError(f"The night of {night} is still to come: in {time_zone} it is {today}.", ExitCode.USAGE)
+    if night < FIRST_NIGHT:
+        raise CommandError(f"The first night that can be run is {FIRST_NIGHT}, not {night}.", ExitCode.USAGE)
+
+
+def _run(home: Home, night: date, *, quiet: bool, log: bool) -> NightRun:
+    from ecom_pipeline.cli.watching import terminal_console, watched
+    from ecom_pipeline.orchestration.running import run_night, steps_of_a_night
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    console = terminal_console(quiet=quiet)
+    console.print(f"The night of {night} in {home.root}", soft_wrap=True)
+    with watched(console, steps=steps_of_a_night(home), title=f"night of {night}") as observer:
+        return run_night(home, night, observer=observer, log=log)

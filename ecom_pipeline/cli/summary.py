@@ -1,0 +1,183 @@
+"""What a night comes down to: a dozen figures and three queries, all read from the published file."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from ecom_pipeline.orchestration.running import NightRun
+
+ROWS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question, its SQL, and the answer."""
+
+    question: str
+    sql: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """One figure of a champion beside its baseline's on the same rows."""
+
+    model: str
+    model_version: str
+    dataset: str
+    metric: str
+    value: float
+    baseline: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class NightSummary:
+    """What a night loaded, found and says."""
+
+    as_of: date
+    run_id: str
+    seconds: float
+    published_file: str
+    files_loaded: int
+    rows_loaded: int
+    rows_in_all: int
+    rows_quarantined: int
+    rows_duplicate: int
+    checks: int
+    checks_failed: int
+    accuracy: tuple[Accuracy, ...]
+    queries: tuple[Query, ...]
+
+    def as_json(self) -> str:
+        """The summary as one JSON document."""
+        return json.dumps(asdict(self), default=str, indent=2, ensure_ascii=False)
+
+
+QUESTIONS = (
+    (
+        "What will sell next week, and how sure are we?",
+        """SELECT target_date, round(mean) AS units, round(p10) AS low, round(p90) AS high
+FROM sales_forecasts
+WHERE as_of = (SELECT max(as_of) FROM sales_forecasts) AND level = 'total' AND measure = 'quantity'
+ORDER BY target_date LIMIT 7""",
+    ),
+    (
+        "Who is about to buy what?",
+        """SELECT p.user_id, i.name AS product, round(p.probability, 3) AS probability, p.window_days
+FROM purchase_predictions p LEFT JOIN items i USING (item_id)
+WHERE p.as_of = (SELECT max(as_of) FROM purchase_predictions)
+ORDER BY p.probability DESC, p.user_id, p.item_id LIMIT 5""",
+    ),
+    (
+        "What to show one of the most active users next, and why?",
+        """SELECT r.user_id, r.rank, i.name AS product, r.reason
+FROM recommendations r LEFT JOIN items i USING (item_id)
+WHERE r.as_of = (SELECT max(as_of) FROM recommendations)
+  AND r.user_id = (SELECT user_id FROM user_events GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT 1)
+ORDER BY r.rank LIMIT 5""",
+    ),
+)
+
+
+def summarise(published: Path, run: NightRun) -> NightSummary:
+    """Read the summary of a run that was published."""
+    import duckdb
+
+    connection = duckdb.connect(str(published), read_only=True)
+    try:
+        (files_loaded, rows_loaded), (rows_in_all, quarantined, duplicate) = (
+            connection.execute(
+                "SELECT count(*), coalesce(sum(rows_in), 0) FROM ingest_files WHERE run_id = ? AND status = 'loaded'",
+                [run.run_id],
+            ).fetchall()[0],
+            connection.execute(
+                "SELECT coalesce(sum(rows_in), 0), coalesce(sum(rows_quarantined), 0), "
+                "coalesce(sum(rows_duplicate), 0) FROM ingest_files"
+            ).fetchall()[0],
+        )
+        checks, failed = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE NOT success) FROM validation_results WHERE as_of = ?", [run.as_of]
+        ).fetchall()[0]
+        accuracy = connection.execute(
+            "SELECT model, model_version, dataset, metric, value, baseline_value, n FROM model_metrics "
+            "WHERE as_of = ? AND is_champion ORDER BY model DESC, dataset, metric",
+            [run.as_of],
+        ).fetchall()
+        queries = []
+        for question, sql in QUESTIONS:
+            answer = connection.execute(sql)
+            columns = tuple(column[0] for column in answer.description or ())
+            queries.append(Query(question, sql, columns, tuple(answer.fetchall())))
+    finally:
+        connection.close()
+    return NightSummary(
+        as_of=run.as_of,
+        run_id=run.run_id,
+        seconds=round(run.seconds, 1),
+        published_file=str(published),
+        files_loaded=files_loaded,
+        rows_loaded=int(rows_loaded),
+        rows_in_all=int(rows_in_all),
+        rows_quarantined=int(quarantined),
+        rows_duplicate=int(duplicate),
+        checks=checks,
+        checks_failed=failed,
+        accuracy=tuple(Accuracy(*row) for row in accuracy),
+        queries=tuple(queries),
+    )
+
+
+def print_summary(console: Console, summary: NightSummary, run: NightRun) -> None:
+    """The summary as a person reads it."""
+    console.print()
+    console.rule(f"[bold]The night of {summary.as_of}[/bold]", align="left")
+    facts = Grid.grid(padding=(0, 2))
+    facts.add_row(
+        "loaded",
+        f"{summary.rows_loaded:,} rows of {summary.files_loaded:,} new files ({summary.rows_in_all:,} rows in all)",
+    )
+    facts.add_row(
+        "quarantined", f"{summary.rows_quarantined:,} rows, and {summary.rows_duplicate:,} duplicates dropped"
+    )
+    facts.add_row("rules checked", f"{summary.checks - summary.checks_failed:,} of {summary.checks:,} hold")
+    facts.add_row("time", f"{summary.seconds:,.1f} s")
+    facts.add_row("published", summary.published_file)
+    console.print(facts)
+    for check in run.failed_checks:
+        console.print(f"[yellow]warning[/yellow] {check.sentence}", soft_wrap=True)
+    if summary.accuracy:
+        console.print(_accuracy_grid(summary.accuracy))
+    console.print(
+        f"\nTry, with [bold]duckdb -readonly {summary.published_file}[/bold] or any DuckDB client:", soft_wrap=True
+    )
+    for query in summary.queries:
+        console.print(f"\n[bold]{query.question}[/bold]\n{query.sql};")
+        console.print(_answer_grid(query))
+
+
+def _accuracy_grid(accuracy: tuple[Accuracy, ...]) -> Grid:
+    grid = Grid(title="Champions on held-out time, beside their baselines", title_justify="left", box=None)
+    for name in ("model", "held out", "metric", "model's", "baseline's", "cases"):
+        grid.add_column(name, justify="left" if name in ("model", "held out", "metric") else "right")
+    for row in accuracy:
+        baseline = f"{row.baseline:.4g}" if row.baseline is not None else ""
+        grid.add_row(row.model, row.dataset, row.metric, f"{row.value:.4g}", baseline, f"{row.n:,}")
+    return grid
+
+
+def _answer_grid(query: Query) -> Grid:
+    grid = Grid(box=None, header_style="dim")
+    for column in query.columns:
+        grid.add_column(column)
+    for row in query.rows:
+        grid.add_row(*("" if value is None else str(value) for value in row))
+    if not query.rows:
+        grid.add_row("no rows: this shop gives too little to answer it", *[""] * (len(query.columns) - 1))
+    return grid

@@ -1,0 +1,79 @@
+"""A run on the terminal: one line for each step that is done, and a live bar for the one that runs."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from ecom_pipeline.orchestration.checks import CHECKS_SUFFIX
+
+
+def terminal_console(*, quiet: bool = False) -> Console:
+    """A console on the terminal itself: Dagster redirects the file descriptor of stdout into a run's log meanwhile."""
+    if sys.stdout.isatty():
+        return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"), quiet=quiet, highlight=False)
+    return Console(quiet=quiet, highlight=False, width=120)
+
+
+class TerminalObserver:
+    """Draws what a run does."""
+
+    def __init__(self, console: Console, progress: Progress, *, whole: TaskID, current: TaskID) -> None:
+        self._console = console
+        self._progress = progress
+        self._whole = whole
+        self._current = current
+        self._said_waiting = False
+
+    def waiting(self, seconds: float) -> None:
+        """Say once that the run is in the queue, and show for how long."""
+        if not self._said_waiting:
+            self._console.print("Another run has the warehouse; this one waits its turn.")
+            self._said_waiting = True
+        self._progress.update(self._current, description="waiting for the warehouse")
+
+    def step_started(self, step: str) -> None:
+        """Show the step as the current one."""
+        self._progress.reset(self._current, description=_in_words(step), total=None)
+
+    def step_progress(self, step: str, stage: str, share: float | None) -> None:
+        """Move the current step's bar."""
+        if share is None:
+            self._progress.update(self._current, description=f"{_in_words(step)}: {stage}", total=None)
+        else:
+            self._progress.update(
+                self._current, description=f"{_in_words(step)}: {stage}", total=1.0, completed=min(max(share, 0.0), 1.0)
+            )
+
+    def step_finished(self, step: str, *, seconds: float, rows: int | None, succeeded: bool) -> None:
+        """Print the step's line; checks that passed have none of their own."""
+        self._progress.advance(self._whole)
+        if succeeded and step.endswith(CHECKS_SUFFIX):
+            return
+        mark = "[green]done  [/green]" if succeeded else "[red]FAILED[/red]"
+        counted = f"{rows:>12,} rows" if rows is not None else " " * 17
+        self._console.print(f"  {mark} {_in_words(step):<34}{counted} {seconds:>8.1f} s")
+
+
+@contextmanager
+def watched(console: Console, *, steps: int, title: str) -> Iterator[TerminalObserver]:
+    """A live display for a run of so many steps, for as long as the block lasts."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn() if steps > 1 else TextColumn(""),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        whole = progress.add_task(title, total=steps)
+        current = progress.add_task("starting", total=None)
+        yield TerminalObserver(console, progress, whole=whole, current=current)
+
+
+def _in_words(step: str) -> str:
+    return f"checks of {step.removesuffix(CHECKS_SUFFIX)}" if step.endswith(CHECKS_SUFFIX) else step

@@ -1,0 +1,53 @@
+"""`ecom-pipeline ui`: the Dagster UI of one shop home, with the daemon that runs its schedule and sensor."""
+
+import os
+import socket
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ecom_pipeline.cli.failures import CommandError
+from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, existing_home
+
+ADDRESS = "127.0.0.1"
+
+
+def ui(
+    home: HomeOption = DEFAULT_HOME,
+    port: Annotated[int, typer.Option(help=f"Port on {ADDRESS}.", min=1, max=65535)] = 3000,
+) -> None:
+    """Open the Dagster UI of a shop home, and run its schedule and its landing sensor, until Ctrl-C.
+
+    It listens on 127.0.0.1 alone; docs/operating.md says how to put it behind a login.
+
+    Example:
+
+      ecom-pipeline ui --home shop --port 3000
+    """
+    from ecom_pipeline.orchestration.instance import write_instance
+
+    shop = existing_home(home)
+    write_instance(shop)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError:
+            raise CommandError(f"Port {port} on {ADDRESS} is taken. Choose another with --port.") from None
+    Console(highlight=False).print(
+        f"Dagster UI of {shop.root}: http://{ADDRESS}:{port} (Ctrl-C ends it)", soft_wrap=True
+    )
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(shop.dagster_home),
+        "ECOM_PIPELINE_HOME": str(shop.root),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    command = [sys.executable, "-m", "dagster", "dev", "--module-name", "ecom_pipeline.definitions"]
+    command += ["--host", ADDRESS, "--port", str(port), "--log-level", "warning"]
+    finished = subprocess.run(command, env=environment, check=False)  # noqa: S603 - our own arguments
+    if finished.returncode not in (0, 130, -2):
+        raise CommandError(f"The Dagster UI ended with status {finished.returncode}; its messages are above.")

@@ -1,0 +1,32 @@
+"""Feature tables: the state of the shop at the end of the night, made by one SQL file each."""
+
+import dagster as dg
+
+from ecom_pipeline.contracts import Table, tables_of_layer
+from ecom_pipeline.orchestration.lineage import tables_read_by
+from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
+from ecom_pipeline.orchestration.recording import recorded_step
+from ecom_pipeline.orchestration.resources import Shop
+
+
+def feature_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """One asset a feature table."""
+    return [_feature(declared, partitions) for declared in tables_of_layer("features")]
+
+
+def _feature(declared: Table, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    spec = table_spec(
+        declared, group="features", deps=tables_read_by(declared), kinds={"duckdb", "sql"}, partitions=partitions
+    )
+
+    @dg.multi_asset(name=declared.name, specs=[spec])
+    def feature(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
+        from ecom_pipeline.steps.features import build_feature
+
+        with recorded_step(context, shop) as step:
+            step.rows = build_feature(
+                shop.warehouse, declared.name, profile=shop.profile, settings=shop.settings, as_of=step.as_of
+            )
+        return dg.MaterializeResult(metadata={**table_metadata(shop.warehouse, declared), **step.figures})
+
+    return feature

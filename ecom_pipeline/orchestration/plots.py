@@ -1,0 +1,97 @@
+"""Plots for the Dagster UI: PNG images inside Markdown, drawn without a display."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MODEL_COLOUR = "#2f5fd0"
+BASELINE_COLOUR = "#8a8f98"
+ACTUAL_COLOUR = "#1b1e23"
+WIDTH, HEIGHT = 7.2, 3.0
+DOTS_PER_INCH = 90
+
+
+def loss_curves(curves: Mapping[str, Sequence[float]], *, title: str) -> str:
+    """Loss by epoch, one line a curve (training, validation); returns Markdown."""
+
+    def draw(axes: "Axes") -> None:
+        for (name, values), colour in zip(curves.items(), (BASELINE_COLOUR, MODEL_COLOUR, "#c2571a"), strict=False):
+            axes.plot(range(1, len(values) + 1), values, label=name, color=colour, linewidth=1.6)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("loss")
+        axes.legend(frameon=False, fontsize=8)
+
+    return _as_markdown(title, draw)
+
+
+def forecast_against_actual(
+    *,
+    actual: Sequence[tuple[date, float | None]],
+    forecast: Sequence[tuple[date, float, float, float]],
+    unit: str,
+    title: str,
+) -> str:
+    """What was sold, and what is forecast with its 80 % interval: rows of (day, mean, p10, p90); returns Markdown."""
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        sold_on, sold = _columns(actual, 2)
+        axes.plot(sold_on, sold, color=ACTUAL_COLOUR, linewidth=1.2, label="sold")
+        days, mean, low, high = _columns(forecast, 4)
+        axes.fill_between(days, low, high, color=MODEL_COLOUR, alpha=0.18, linewidth=0, label="80 % interval")
+        axes.plot(days, mean, color=MODEL_COLOUR, linewidth=1.6, label="forecast")
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        axes.set_ylabel(unit)
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+
+    return _as_markdown(title, draw)
+
+
+def bars_beside_baseline(rows: Sequence[tuple[str, float, float | None]], *, title: str, unit: str) -> str:
+    """Pairs of bars, model beside baseline: rows of (label, model, baseline or None); returns Markdown."""
+
+    def draw(axes: "Axes") -> None:
+        places = list(range(len(rows)))
+        axes.bar([place - 0.2 for place in places], [row[1] for row in rows], 0.38, color=MODEL_COLOUR, label="model")
+        axes.bar(
+            [place + 0.2 for place in places],
+            [row[2] if row[2] is not None else 0.0 for row in rows],
+            0.38,
+            color=BASELINE_COLOUR,
+            label="baseline",
+        )
+        axes.set_xticks(places, [row[0] for row in rows])
+        axes.set_ylabel(unit)
+        axes.legend(frameon=False, fontsize=8)
+
+    return _as_markdown(title, draw)
+
+
+def _columns(rows: Sequence[Sequence[Any]], width: int) -> tuple[list[Any], ...]:
+    return tuple([row[place] for row in rows] for place in range(width))
+
+
+def _as_markdown(title: str, draw: Callable[["Axes"], None]) -> str:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    draw(axes)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    image = BytesIO()
+    figure.savefig(image, format="png")
+    return f"![{title}](data:image/png;base64,{base64.b64encode(image.getvalue()).decode()})"

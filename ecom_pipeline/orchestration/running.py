@@ -1,0 +1,136 @@
+"""Running a night in this process, on the Dagster instance of its home, for the command line and for tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from ecom_pipeline.definitions import build_defs
+from ecom_pipeline.orchestration.instance import instance_of
+from ecom_pipeline.orchestration.jobs import NIGHTLY_JOB
+from ecom_pipeline.orchestration.observing import RunObserver
+from ecom_pipeline.orchestration.resources import observer_resource
+from ecom_pipeline.settings import Home
+
+NO_CONSOLE_LOG: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+BLOCKED_BY_CHECK = "DagsterAssetCheckFailedError"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One step that failed: `message` is the innermost error's, `blocked` tells a failed check from a failed step."""
+
+    step: str
+    message: str
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """One asset check that did not pass."""
+
+    asset: str
+    check: str
+    blocking: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class NightRun:
+    """What became of a run."""
+
+    run_id: str
+    as_of: date
+    seconds: float
+    checks: int
+    failed_checks: tuple[FailedCheck, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the night was published."""
+        return not self.failures
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a check, and nothing but checks, kept it from being published."""
+        return bool(self.failures) and all(failure.blocked for failure in self.failures)
+
+
+def steps_of_a_night(home: Home) -> int:
+    """How many steps a night has."""
+    return len(build_defs(home.root).resolve_job_def(NIGHTLY_JOB).graph.node_names())
+
+
+def run_night(
+    home: Home,
+    as_of: date,
+    *,
+    observer: RunObserver | None = None,
+    overrides: dict[str, object] | None = None,
+    log: bool = False,
+) -> NightRun:
+    """Run one night from landing to the published file; Dagster's event log goes to stderr only with `log`.
+
+    Raises:
+        DocumentError: if the settings or the profile of the home cannot be used.
+    """
+    definitions = build_defs(home.root, {"observer": observer_resource(observer), **(overrides or {})})
+    job = definitions.resolve_job_def(NIGHTLY_JOB)
+    with instance_of(home) as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=as_of.isoformat(),
+            raise_on_error=False,
+            run_config=None if log else NO_CONSOLE_LOG,
+        )
+        evaluations = result.get_asset_check_evaluations()
+        stats = instance.get_run_stats(result.run_id)
+    seconds = (stats.end_time or 0.0) - (stats.start_time or 0.0)
+    return NightRun(
+        run_id=result.run_id,
+        as_of=as_of,
+        seconds=seconds,
+        checks=len(evaluations),
+        failed_checks=tuple(
+            FailedCheck(
+                asset=evaluation.asset_key.to_user_string(),
+                check=evaluation.check_name,
+                blocking=evaluation.severity is dg.AssetCheckSeverity.ERROR,
+                sentence=evaluation.description or "",
+            )
+            for evaluation in evaluations
+            if not evaluation.passed
+        ),
+        failures=_failures(result.all_events),
+    )
+
+
+def _failures(events: Sequence[dg.DagsterEvent]) -> tuple[Failure, ...]:
+    found = []
+    for event in events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            innermost = error
+            while innermost is not None and innermost.cause is not None:
+                innermost = innermost.cause
+            found.append(
+                Failure(
+                    step=event.step_key or "",
+                    message=_without_class(innermost.message) if innermost is not None else "",
+                    blocked=error is not None and error.cls_name == BLOCKED_BY_CHECK,
+                )
+            )
+        elif event.event_type_value == "PIPELINE_FAILURE" and not found:
+            data = event.job_failure_data
+            message = data.error.message if data.error is not None else (event.message or "")
+            found.append(Failure(step="start of the run", message=_without_class(message), blocked=False))
+    return tuple(found)
+
+
+def _without_class(message: str) -> str:
+    """The message without the name of the exception's class in front."""
+    head, separator, rest = message.strip().partition(": ")
+    return rest if separator and head.replace(".", "").replace("_", "").isidentifier() else message.strip()
