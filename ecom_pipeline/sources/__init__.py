@@ -1,0 +1,15 @@
+"""Source profiles, and the ingest that they steer: landing files to raw tables to core tables."""
+
+from ecom_pipeline.sources.core import CoreReport, update_core
+from ecom_pipeline.sources.landing import LoadReport, load_landing
+from ecom_pipeline.sources.profile import SourceProfile, bundled_profiles, read_profile
+
+__all__ = [
+    "CoreReport",
+    "LoadReport",
+    "SourceProfile",
+    "bundled_profiles",
+    "load_landing",
+    "read_profile",
+    "update_core",
+]

@@ -1,0 +1,179 @@
+"""The ledger of files (ingest_files) and what the ingest was built with (ingest_state)."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ecom_pipeline.sources.files import LandingFile
+from ecom_pipeline.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger knows of one file."""
+
+    file_id: int
+    feed: str
+    path: str
+    bytes: int
+    modified_at: datetime | None
+    sha256: str
+    status: str
+    error: str | None
+    loaded_at: datetime
+
+
+def utc_now() -> datetime:
+    """Now, UTC without a zone, as the tables keep times."""
+    return datetime.now(tz=UTC).replace(tzinfo=None)
+
+
+def entries(warehouse: Warehouse) -> dict[tuple[str, str], Entry]:
+    """All entries, by feed and path."""
+    rows = warehouse.rows(
+        "SELECT file_id, feed, path, bytes, modified_at, sha256, status, error, loaded_at FROM ingest_files"
+    )
+    return {(row[1], row[2]): Entry(*row) for row in rows}
+
+
+def next_file_id(warehouse: Warehouse) -> int:
+    """A file number that was never given."""
+    return int(warehouse.scalar("SELECT COALESCE(max(file_id), 0) + 1 FROM ingest_files"))
+
+
+def is_unchanged(entry: Entry, file: LandingFile) -> bool:
+    """Whether size and time say that the file is the one that the ledger knows.
+
+    A file that was changed just before it was loaded may be changed again within the resolution of the clock, so such
+    files are looked at again.
+    """
+    return (
+        entry.bytes == file.bytes
+        and entry.modified_at == file.modified_at
+        and (entry.loaded_at - file.modified_at).total_seconds() > 2
+    )
+
+
+def put(
+    warehouse: Warehouse,
+    file: LandingFile,
+    *,
+    file_id: int,
+    sha256: str,
+    run_id: str,
+    rows_in: int,
+    rows_quarantined: int,
+) -> None:
+    """Enter a file whose raw rows have just been loaded."""
+    warehouse.run("DELETE FROM ingest_files WHERE file_id = :file_id", {"file_id": file_id})
+    _insert(
+        warehouse,
+        file,
+        file_id=file_id,
+        sha256=sha256,
+        run_id=run_id,
+        status="loaded",
+        rows=(rows_in, 0, rows_quarantined, 0),
+        in_core=False,
+        error=None,
+    )
+
+
+def refuse(
+    warehouse: Warehouse, file: LandingFile, *, known: Entry | None, sha256: str, run_id: str, error: str
+) -> None:
+    """Enter a file that cannot be loaded. Rows of a former version of it stay as they are."""
+    if known is None:
+        _insert(
+            warehouse,
+            file,
+            file_id=next_file_id(warehouse),
+            sha256=sha256,
+            run_id=run_id,
+            status="refused",
+            rows=(0, 0, 0, 0),
+            in_core=True,
+            error=error,
+        )
+        return
+    warehouse.run(
+        "UPDATE ingest_files SET status = 'refused', bytes = :bytes, modified_at = :modified_at, sha256 = :sha256, "
+        "error = :error, run_id = :run_id, loaded_at = :now WHERE file_id = :file_id",
+        {
+            "bytes": file.bytes,
+            "modified_at": file.modified_at,
+            "sha256": sha256,
+            "error": error + " (the rows of its former version, if any, are kept)",
+            "run_id": run_id,
+            "now": utc_now(),
+            "file_id": known.file_id,
+        },
+    )
+
+
+def touch(warehouse: Warehouse, file: LandingFile, known: Entry) -> None:
+    """Note that a known file with the same contents has another time, or is back."""
+    warehouse.run(
+        "UPDATE ingest_files SET modified_at = :modified_at, "
+        "status = CASE WHEN status = 'removed' THEN 'loaded' ELSE status END WHERE file_id = :file_id",
+        {"modified_at": file.modified_at, "file_id": known.file_id},
+    )
+
+
+def mark_removed(warehouse: Warehouse, file_ids: list[int]) -> None:
+    """Note that files are no longer in landing; their rows are kept."""
+    for file_id in file_ids:
+        warehouse.run("UPDATE ingest_files SET status = 'removed' WHERE file_id = :file_id", {"file_id": file_id})
+
+
+def state(warehouse: Warehouse) -> dict[str, str]:
+    """What raw and core were built with."""
+    return dict(warehouse.rows("SELECT part, value FROM ingest_state"))
+
+
+def set_state(warehouse: Warehouse, part: str, value: str) -> None:
+    """Note what a part is now built with."""
+    with warehouse.transaction():
+        warehouse.run("DELETE FROM ingest_state WHERE part = :part", {"part": part})
+        warehouse.run("INSERT INTO ingest_state VALUES (:part, :value)", {"part": part, "value": value})
+
+
+def fingerprint_of(*parts: Any) -> str:
+    """A short hash of what describes a build."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def _insert(
+    warehouse: Warehouse,
+    file: LandingFile,
+    *,
+    file_id: int,
+    sha256: str,
+    run_id: str,
+    status: str,
+    rows: tuple[int, int, int, int],
+    in_core: bool,
+    error: str | None,
+) -> None:
+    warehouse.run(
+        "INSERT INTO ingest_files VALUES (:file_id, :feed, :path, :bytes, :modified_at, :sha256, :status, :rows_in, "
+        ":rows_core, :rows_quarantined, :rows_duplicate, :in_core, :error, :loaded_at, :run_id)",
+        {
+            "file_id": file_id,
+            "feed": file.source.feed,
+            "path": file.path,
+            "bytes": file.bytes,
+            "modified_at": file.modified_at,
+            "sha256": sha256,
+            "status": status,
+            "rows_in": rows[0],
+            "rows_core": rows[1],
+            "rows_quarantined": rows[2],
+            "rows_duplicate": rows[3],
+            "in_core": in_core,
+            "error": error,
+            "loaded_at": utc_now(),
+            "run_id": run_id,
+        },
+    )

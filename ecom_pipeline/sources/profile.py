@@ -1,0 +1,320 @@
+"""Source profiles: the schema of the YAML files that say how a shop's exports are read, and finding them.
+
+What a key means is told to users in docs/source-profiles.md.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ecom_pipeline.contracts import table
+from ecom_pipeline.contracts.core import EVENTS
+from ecom_pipeline.documents import DocumentError, read_document
+from ecom_pipeline.sources.expressions import Expression, ExpressionError, checked_expression
+
+Feed = Literal["orders", "browse", "products", "promotions"]
+Format = Literal["csv", "jsonl", "parquet"]
+Encoding = Literal["utf-8", "latin-1", "utf-16"]
+Event = Literal["view", "search", "favourite", "cart", "remove", "purchase", "return"]
+
+CORE_TABLE_OF: dict[Feed, str] = {
+    "orders": "core_order_lines",
+    "browse": "core_events",
+    "products": "core_products",
+    "promotions": "core_promotions",
+}
+# Written by the pipeline itself: provenance, and what `time` gives.
+_MADE_COLUMNS = {"file_id", "line", "ordered_at", "order_date", "event_ts", "event_date", "feed"}
+REQUIRED_COLUMNS: dict[Feed, tuple[str, ...]] = {
+    "orders": ("order_id", "item_id", "quantity"),
+    "browse": ("event",),
+    "products": ("item_id",),
+    "promotions": ("kind", "starts_on", "ends_on"),
+}
+TIMED_FEEDS: frozenset[Feed] = frozenset({"orders", "browse"})
+SPECIAL_TIME_FORMATS = ("iso", "epoch_s", "epoch_ms")
+RESERVED_RAW_COLUMNS = frozenset({"_file_id", "_line"})
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def feed_columns(feed: Feed) -> tuple[str, ...]:
+    """Columns that a reader of the feed may give."""
+    return tuple(name for name in table(CORE_TABLE_OF[feed]).column_names if name not in _MADE_COLUMNS)
+
+
+def _expression(text: Any) -> str:
+    if isinstance(text, bool | int | float):
+        text = str(text).lower()  # `is_product: true` is YAML for the SQL constant
+    if not isinstance(text, str):
+        raise ValueError("expected an SQL expression, written as text")
+    try:
+        checked_expression(text)
+    except ExpressionError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError(f"{text!r} must be lower-case letters, digits and _, beginning with a letter")
+    return text
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{text!r} is not an IANA time zone; write one such as Europe/Berlin or UTC") from None
+    return text
+
+
+def _relative(text: str) -> str:
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\\" in text or "\x00" in text or not path.parts:
+        raise ValueError(f"{text!r} must lie below landing: a relative path without '..'")
+    return text
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | Mapping) else value
+
+
+def _time_format(text: str) -> str:
+    if text in SPECIAL_TIME_FORMATS:
+        return text
+    if "%" not in text:
+        raise ValueError(f"{text!r} is neither a strptime format such as '%Y-%m-%d' nor one of {SPECIAL_TIME_FORMATS}")
+    try:
+        datetime(2000, 1, 2, 3, 4, 5).strftime(text)  # noqa: DTZ001 - only the format is tried
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a strptime format: {error}") from None
+    return text
+
+
+Sql = Annotated[str, BeforeValidator(_expression)]
+Identifier = Annotated[str, AfterValidator(_name)]
+TimeZone = Annotated[str, AfterValidator(_zone)]
+LandingPath = Annotated[str, AfterValidator(_relative)]
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shop(_Checked):
+    """Where the shop is."""
+
+    time_zone: TimeZone = Field(description="IANA name; days are days of this zone.")
+    country: str | None = Field(None, pattern=r"^[A-Z]{2}$", description="ISO 3166 alpha-2, for holidays.")
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217.")
+
+
+class CsvDialect(_Checked):
+    """How a CSV file is written."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
+    quote: Character | None = '"'
+    escape: Character | None = '"'
+    header: bool = True
+    skip_lines: int = Field(0, ge=0, le=1000, description="Lines before the header (or the first row).")
+    encoding: Encoding = "utf-8"
+    null_values: tuple[str, ...] = ("",)
+
+
+class Time(_Checked):
+    """When a row happened."""
+
+    value: Sql
+    formats: Annotated[tuple[Annotated[str, AfterValidator(_time_format)], ...], BeforeValidator(_as_list)]
+    zone: TimeZone | None = Field(None, description="Zone of the written times; default: the shop's.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Time":
+        special = [name for name in self.formats if name in SPECIAL_TIME_FORMATS]
+        if not self.formats or (special and len(self.formats) > 1):
+            raise ValueError(f"formats: give strptime formats, or exactly one of {SPECIAL_TIME_FORMATS}")
+        return self
+
+
+class QuarantineRule(_Checked):
+    """What must hold of every row; rows that break it are quarantined."""
+
+    name: Identifier
+    must_hold: Sql
+    reason: Annotated[str, Field(min_length=3, max_length=200)]
+
+
+class FileSet(_Checked):
+    """Files below one landing folder and how they are written."""
+
+    folder: LandingPath | None = None
+    files: Annotated[tuple[LandingPath, ...], BeforeValidator(_as_list)] = ("*",)
+    format: Format = "csv"
+    csv: CsvDialect = CsvDialect()
+    raw_columns: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _names_given(self) -> "FileSet":
+        if self.format == "csv" and not self.csv.header and not self.raw_columns:
+            raise ValueError("raw_columns: files without a header need the names of their columns, in order")
+        names = [name.casefold() for name in self.raw_columns or ()]
+        if len(set(names)) < len(names):
+            raise ValueError("raw_columns: a name is given twice (names that differ only in case count as the same)")
+        if RESERVED_RAW_COLUMNS & set(names):
+            raise ValueError(f"raw_columns: {sorted(RESERVED_RAW_COLUMNS)} are names of the pipeline itself")
+        return self
+
+
+class Reader(FileSet):
+    """How one kind of file fills one feed."""
+
+    columns: dict[str, Sql]
+    time: Time | None = None
+    events: dict[str, Event] | None = None
+    key: Literal["exact"] | tuple[Sql, ...] | None = None
+    rules: tuple[QuarantineRule, ...] = ()
+    joins: dict[Identifier, Sql] = Field(default_factory=dict)
+
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression over the raw columns."""
+        for sql in (*self.columns.values(), *self.joins.values(), *((self.time.value,) if self.time else ())):
+            yield checked_expression(sql)
+        for sql in self.key_expressions:
+            yield checked_expression(sql)
+
+    @property
+    def key_expressions(self) -> tuple[str, ...]:
+        """Entries of `key` that are expressions over raw columns, not columns of the feed."""
+        entries = self.key if isinstance(self.key, tuple) else ()
+        return tuple(entry for entry in entries if entry.strip().lower() not in self.key_names)
+
+    @property
+    def key_names(self) -> frozenset[str]:
+        """Names that `key` may use for columns of the feed."""
+        return frozenset(self.columns) | {"ordered_at", "order_date", "event_ts", "event_date"}
+
+    @cached_property
+    def needed_columns(self) -> tuple[str, ...]:
+        """Raw columns that a file must have, as the profile spells them."""
+        named = {name.casefold(): name for name in self.raw_columns or ()}
+        for expression in self.expressions():
+            for parts in expression.columns:
+                if parts[0] not in self.joins:
+                    named.setdefault(parts[0].casefold(), parts[0])
+        return tuple(named.values())
+
+
+class Lookup(FileSet):
+    """Files that complete the rows of a feed, found by a key."""
+
+    folder: LandingPath
+    key: Sql
+    columns: dict[Identifier, Sql]
+
+    @cached_property
+    def needed_columns(self) -> tuple[str, ...]:
+        """Raw columns that a file must have, as the profile spells them."""
+        named = {name.casefold(): name for name in self.raw_columns or ()}
+        for sql in (self.key, *self.columns.values()):
+            for parts in checked_expression(sql).columns:
+                named.setdefault(parts[0].casefold(), parts[0])
+        return tuple(named.values())
+
+
+class SourceProfile(_Checked):
+    """How one shop's exports are read."""
+
+    name: Identifier
+    description: str = ""
+    shop: Shop
+    purchases_from: Literal["orders", "browse"] | None = Field(
+        None, description="Feed whose purchases count; default: orders as soon as any have come, else browse."
+    )
+    lookups: dict[Identifier, Lookup] = Field(default_factory=dict)
+    feeds: dict[Feed, Annotated[tuple[Reader, ...], BeforeValidator(_as_list)]]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SourceProfile":
+        if not {"orders", "browse"} & self.feeds.keys():
+            raise ValueError("feeds: at least one of orders and browse is needed")
+        for feed, readers in self.feeds.items():
+            if not readers:
+                raise ValueError(f"feeds.{feed}: give at least one reader")
+            for reader in readers:
+                _check_reader(feed, reader, self.lookups)
+        return self
+
+    def readers(self, feed: Feed) -> tuple[Reader, ...]:
+        """The readers of one feed; empty if the shop does not have it."""
+        return self.feeds.get(feed, ())
+
+
+def _check_reader(feed: Feed, reader: Reader, lookups: Mapping[str, Lookup]) -> None:
+    allowed = feed_columns(feed)
+    for name in reader.columns:
+        if name not in allowed:
+            raise ValueError(f"feeds.{feed}.columns: no column {name!r} in this feed; it has {', '.join(allowed)}")
+    missing = [name for name in REQUIRED_COLUMNS[feed] if name not in reader.columns]
+    if missing:
+        raise ValueError(f"feeds.{feed}.columns: {', '.join(missing)} must be given")
+    if feed == "promotions" and not {"item_id", "category"} & reader.columns.keys():
+        raise ValueError("feeds.promotions.columns: item_id or category must be given")
+    if (feed in TIMED_FEEDS) != (reader.time is not None):
+        raise ValueError(f"feeds.{feed}.time: {'must be given' if feed in TIMED_FEEDS else 'is not for this feed'}")
+    if reader.events is not None and feed != "browse":
+        raise ValueError(f"feeds.{feed}.events: only browse has events")
+    unknown = reader.joins.keys() - lookups.keys()
+    if unknown:
+        raise ValueError(f"feeds.{feed}.joins: no lookup {sorted(unknown)}; declared are {sorted(lookups)}")
+    rule_names = [rule.name for rule in reader.rules]
+    if len(set(rule_names)) < len(rule_names):
+        raise ValueError(f"feeds.{feed}.rules: a name is given twice")
+    visible = {*table(CORE_TABLE_OF[feed]).column_names} - {"file_id", "line", "feed"}
+    for rule in reader.rules:
+        for parts in checked_expression(rule.must_hold).columns:
+            if parts[0].lower() not in visible:
+                raise ValueError(
+                    f"feeds.{feed}.rules.{rule.name}: no column {parts[0]!r} here; "
+                    f"a rule speaks of the feed's columns: {', '.join(sorted(visible))}"
+                )
+    for expression in reader.expressions():
+        for parts in expression.columns:
+            if parts[0] in reader.joins and (len(parts) != 2 or parts[1] not in lookups[parts[0]].columns):
+                raise ValueError(
+                    f"feeds.{feed}: {'.'.join(parts)} is not a column of that lookup; "
+                    f"it has {', '.join(lookups[parts[0]].columns)}"
+                )
+
+
+EVENT_NAMES: tuple[str, ...] = EVENTS
+
+
+def bundled_profiles() -> tuple[str, ...]:
+    """Names of the profiles that come with the package."""
+    folder = files("ecom_pipeline").joinpath("sources", "profiles")
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def read_profile(name_or_path: str, *, base: Path) -> SourceProfile:
+    """Read a bundled profile by name, or a YAML file by its path below `base`.
+
+    Raises:
+        DocumentError: naming the file, the line and what would be right.
+    """
+    if name_or_path in bundled_profiles():
+        path = Path(str(files("ecom_pipeline").joinpath("sources", "profiles", f"{name_or_path}.yaml")))
+        return read_document(path, SourceProfile)
+    if not name_or_path.endswith((".yaml", ".yml")):
+        raise DocumentError(
+            f"no bundled profile is called {name_or_path!r}; bundled are {', '.join(bundled_profiles())}. "
+            "A profile of your own is given as the path of its .yaml file"
+        )
+    return read_document(base / name_or_path, SourceProfile)
