@@ -1,0 +1,82 @@
+"""Intervals that mean what they say: conformal corrections from errors that the model made on dates it had not seen.
+
+Conformalised quantile regression (Romano, Patterson and Candès 2019), one correction a level and part of the horizon, in
+units of the forecast's own 80 % interval; rolling: the newest errors replace the oldest (Gibbs and Candès 2021
+motivate following the drift).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
+
+BUCKETS = 3
+LEAST_ROWS = 100
+LEAST_WIDTH = 0.05
+
+
+def bucket_of(step: np.ndarray, horizon: int) -> np.ndarray:
+    """Part of the horizon (0 … BUCKETS - 1) of each step (0 for the first date ahead)."""
+    return np.minimum(step * BUCKETS // max(horizon, 1), BUCKETS - 1)
+
+
+def _width(quantiles: np.ndarray) -> np.ndarray:
+    width = quantiles[..., QUANTILES.index("p90")] - quantiles[..., QUANTILES.index("p10")]
+    return width + LEAST_WIDTH
+
+
+@dataclass
+class Calibration:
+    """Scores of past forecasts. scores: (R, 7) of (y - q) / width; bucket (R,); batch (R,) which evaluation made them."""
+
+    scores: np.ndarray
+    bucket: np.ndarray
+    batch: np.ndarray
+
+    @staticmethod
+    def empty() -> "Calibration":
+        """Nothing known yet: no correction."""
+        return Calibration(
+            scores=np.zeros((0, len(LEVELS)), np.float32), bucket=np.zeros(0, np.int8), batch=np.zeros(0, np.int32)
+        )
+
+    def add(
+        self, y: np.ndarray, quantiles: np.ndarray, step: np.ndarray, *, horizon: int, keep: int, limit: int
+    ) -> "Calibration":
+        """With the errors of one more evaluation (y (R,), quantiles (R, 7) both in units of the series' size).
+
+        The last `keep` evaluations stay, thinned evenly to `limit` rows each.
+        """
+        if len(y) > limit:
+            some = np.linspace(0, len(y) - 1, limit).astype(np.int64)
+            y, quantiles, step = y[some], quantiles[some], step[some]
+        scores = ((y[:, None] - quantiles) / _width(quantiles)[:, None]).astype(np.float32)
+        newest = int(self.batch.max(initial=-1)) + 1
+        stay = self.batch > newest - keep
+        return Calibration(
+            scores=np.concatenate([self.scores[stay], scores]),
+            bucket=np.concatenate([self.bucket[stay], bucket_of(step, horizon).astype(np.int8)]),
+            batch=np.concatenate([self.batch[stay], np.full(len(y), newest, np.int32)]),
+        )
+
+    def corrections(self) -> np.ndarray:
+        """(BUCKETS, 7) what to add to each quantile, in widths; buckets with few rows take the correction of all."""
+        result = np.zeros((BUCKETS, len(LEVELS)))
+        if len(self.scores) < LEAST_ROWS:
+            return result
+        overall = self._of(self.scores)
+        for b in range(BUCKETS):
+            here = self.scores[self.bucket == b]
+            trust = len(here) / (len(here) + 10 * LEAST_ROWS)
+            result[b] = trust * self._of(here) + (1 - trust) * overall if len(here) else overall
+        return result
+
+    @staticmethod
+    def _of(scores: np.ndarray) -> np.ndarray:
+        return np.array([np.quantile(scores[:, k], level) for k, level in enumerate(LEVELS)])
+
+    def apply(self, quantiles: np.ndarray, *, horizon: int) -> np.ndarray:
+        """Corrected quantiles, sorted; (…, H, 7) in units of the series' size."""
+        corrections = self.corrections()[bucket_of(np.arange(quantiles.shape[-2]), horizon)]
+        return np.sort(quantiles + corrections * _width(quantiles)[..., None], axis=-1)

@@ -1,0 +1,199 @@
+"""A hierarchical ridge regression of sales on what is known ahead: promotions, prices, holidays, weekday, season.
+
+u_it = level_it + x_it' b_i + noise, with b_i = b_all + b_group(i) + b_own(i), each part shrunk towards zero (partial
+pooling; Gelman and Hill 2007, ch. 12). The slowly moving level is taken out by subtracting a centred moving average from u
+and x alike (the within transformation). Inside the history, the effect at t comes from coefficients that were
+estimated without the block of dates around t, so that a network trained on it meets errors as large as tomorrow's.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FOLDS = 4
+POOL_GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Candidates for the strength of shrinkage of a series' own coefficients, in average series."""
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which channels of the known covariates enter: of the day itself and the day before; of the day after."""
+
+    now: tuple[int, ...]
+    next: tuple[int, ...]
+
+
+@dataclass
+class Effects:
+    """Coefficients by fold (the last one uses all blocks).
+
+    common: (F + 1, p); groups: one (F + 1, n_codes, p) a static column; own: (F + 1, N, p).
+    """
+
+    common: np.ndarray
+    groups: list[np.ndarray]
+    own: np.ndarray
+    pool: float
+    columns: Columns
+
+    def coefficients(self, *, fold: int, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """(n, p) coefficients of series; rows of -1 are unknown to the fit and take those of their groups."""
+        beta = np.repeat(self.common[fold][None, :], len(rows), axis=0)
+        for k, table in enumerate(self.groups):
+            beta = beta + table[fold][codes[:, k]]
+        return beta + np.where(rows[:, None] >= 0, self.own[fold][np.maximum(rows, 0)], 0.0)
+
+
+def design(known: np.ndarray, calendar: np.ndarray, columns: Columns) -> np.ndarray:
+    """(n, T, p) float32: known covariates of the day, the day before and the day after, and the calendar's columns."""
+    n, length, _ = known.shape
+    now, ahead = known[:, :, list(columns.now)], known[:, :, list(columns.next)]
+    before = np.concatenate([now[:, :1], now[:, :-1]], axis=1)
+    after = np.concatenate([ahead[:, 1:], ahead[:, -1:]], axis=1)
+    shared = np.broadcast_to(calendar[None], (n, length, calendar.shape[1]))
+    return np.concatenate([now, before, after, shared], axis=2).astype(np.float32)
+
+
+def moving_average(values: np.ndarray, weight: np.ndarray, span: int) -> np.ndarray:
+    """Centred, weighted moving average along axis 1; values (n, T) or (n, T, p), weight (n, T)."""
+    w = weight if values.ndim == 2 else weight[:, :, None]
+    total = np.cumsum(np.concatenate([np.zeros_like(values[:, :1]), values * w], axis=1), axis=1, dtype=np.float64)
+    count = np.cumsum(np.concatenate([np.zeros_like(w[:, :1]), w], axis=1), axis=1, dtype=np.float64)
+    length = values.shape[1]
+    low = np.maximum(np.arange(length) - span // 2, 0)
+    high = np.minimum(np.arange(length) + span // 2 + 1, length)
+    return ((total[:, high] - total[:, low]) / np.maximum(count[:, high] - count[:, low], 1e-9)).astype(np.float32)
+
+
+def fold_of(length: int) -> np.ndarray:
+    """Block of each observed position, (T,) int in 0 … FOLDS - 1."""
+    return (np.arange(length) * FOLDS) // max(length, 1)
+
+
+def fit_effects(
+    *,
+    u: np.ndarray,
+    weight: np.ndarray,
+    known: np.ndarray,
+    calendar: np.ndarray,
+    codes: np.ndarray,
+    columns: Columns,
+    span: int,
+) -> Effects:
+    """Estimate from u (N, T) with weight (N, T) of 0 or 1, known (N, >= T, K), calendar (>= T, C), codes (N, S)."""
+    count, length = u.shape
+    width = 2 * len(columns.now) + len(columns.next) + calendar.shape[1]
+    gram = np.zeros((count, FOLDS, width, width), dtype=np.float32)
+    cross = np.zeros((count, FOLDS, width), dtype=np.float32)
+    folds = fold_of(length)
+    for low in range(0, count, CHUNK):
+        part = slice(low, low + CHUNK)
+        x = design(known[part], calendar, columns)[:, :length]
+        w = weight[part]
+        x = (x - moving_average(x, w, span)) * w[:, :, None]
+        v = (u[part] - moving_average(u[part], w, span)) * w
+        for fold in range(FOLDS):
+            here = folds == fold
+            xs = np.ascontiguousarray(x[:, here])
+            gram[part, fold] = np.matmul(xs.transpose(0, 2, 1), xs)
+            cross[part, fold] = np.matmul(xs.transpose(0, 2, 1), v[:, here, None])[:, :, 0]
+    if width == 0:
+        empty = np.zeros((FOLDS + 1, 0), dtype=np.float32)
+        groups = [np.zeros((FOLDS + 1, int(codes[:, k].max()) + 1, 0), np.float32) for k in range(codes.shape[1])]
+        own = np.zeros((FOLDS + 1, count, 0), dtype=np.float32)
+        return Effects(common=empty, groups=groups, own=own, pool=POOL_GRID[-1], columns=columns)
+    total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
+    penalty = np.einsum("nii->i", total_gram.astype(np.float64)) / max(count, 1)
+    penalty = np.maximum(penalty, 1e-6 * (penalty.max(initial=0.0) + 1e-6)) + 1e-6
+    best = _choose_pool(gram, cross, total_gram, total_cross, penalty, codes)
+    tables: list[tuple[np.ndarray, list[np.ndarray], np.ndarray]] = []
+    for fold in range(FOLDS + 1):
+        g = total_gram - gram[:, fold] if fold < FOLDS else total_gram
+        c = total_cross - cross[:, fold] if fold < FOLDS else total_cross
+        tables.append(_solve(g, c, penalty, codes, best))
+    return Effects(
+        common=np.stack([t[0] for t in tables]).astype(np.float32),
+        groups=[np.stack([t[1][k] for t in tables]).astype(np.float32) for k in range(codes.shape[1])],
+        own=np.stack([t[2] for t in tables]).astype(np.float32),
+        pool=best,
+        columns=columns,
+    )
+
+
+def _choose_pool(
+    gram: np.ndarray,
+    cross: np.ndarray,
+    total_gram: np.ndarray,
+    total_cross: np.ndarray,
+    penalty: np.ndarray,
+    codes: np.ndarray,
+) -> float:
+    """Shrinkage with the least squared error on blocks left out; at most 2,000 series take part."""
+    some = np.unique(np.linspace(0, len(gram) - 1, min(len(gram), 2000)).astype(int))
+    errors = []
+    for pool in POOL_GRID:
+        error = 0.0
+        for fold in range(FOLDS):
+            held, towards = gram[some, fold], cross[some, fold]
+            g, c = total_gram[some] - held, total_cross[some] - towards
+            common, groups, own = _solve(g, c, penalty, codes[some], pool)
+            beta = common[None] + own
+            for k, table in enumerate(groups):
+                beta = beta + table[codes[some, k]]
+            error += float(np.einsum("ni,nij,nj->", beta, held, beta, optimize=True) - 2 * (beta * towards).sum())
+        errors.append(error)
+    return POOL_GRID[int(np.argmin(errors))]
+
+
+def _solve(
+    gram: np.ndarray, cross: np.ndarray, penalty: np.ndarray, codes: np.ndarray, pool: float
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    ridge = np.diag(penalty)
+    common = np.linalg.solve(gram.sum(axis=0, dtype=np.float64) + ridge, cross.sum(axis=0, dtype=np.float64))
+    beta = np.repeat(common[None], len(gram), axis=0)
+    groups: list[np.ndarray] = []
+    for k in range(codes.shape[1]):
+        levels = int(codes[:, k].max(initial=0)) + 1
+        left = cross - np.einsum("nij,nj->ni", gram, beta)
+        group_gram = np.zeros((levels, *ridge.shape))
+        group_cross = np.zeros((levels, len(penalty)))
+        np.add.at(group_gram, codes[:, k], gram)
+        np.add.at(group_cross, codes[:, k], left)
+        table = np.linalg.solve(group_gram + pool * ridge, group_cross[:, :, None])[:, :, 0]
+        table[0] = 0.0  # code 0 is "unknown": nothing may be learnt for it
+        groups.append(table)
+        beta = beta + table[codes[:, k]]
+    left = cross - np.einsum("nij,nj->ni", gram, beta)
+    own = np.empty_like(beta)
+    for low in range(0, len(gram), CHUNK):
+        part = slice(low, low + CHUNK)
+        own[part] = np.linalg.solve(gram[part] + pool * ridge, left[part][:, :, None])[:, :, 0]
+    return common, groups, own
+
+
+def effect_values(
+    effects: Effects,
+    *,
+    known: np.ndarray,
+    calendar: np.ndarray,
+    rows: np.ndarray,
+    codes: np.ndarray,
+    folds: np.ndarray,
+    observed: int,
+) -> np.ndarray:
+    """(N, T + H) float32 effects; `folds` gives for each position which coefficients apply (FOLDS: all blocks).
+
+    Effects are relative to the series' average day among the first `observed`, so that blocks join without a jump.
+    """
+    count, length = known.shape[:2]
+    result = np.empty((count, length), dtype=np.float32)
+    for low in range(0, count, CHUNK):
+        part = slice(low, low + CHUNK)
+        x = design(known[part], calendar, effects.columns)
+        x = x - x[:, :observed].mean(axis=1, keepdims=True)
+        for fold in np.unique(folds):
+            here = folds == fold
+            beta = effects.coefficients(fold=int(fold), rows=rows[part], codes=codes[part])
+            result[part, here] = np.matmul(x[:, here], beta[:, :, None].astype(np.float32))[:, :, 0]
+    return result

@@ -1,0 +1,226 @@
+"""From a panel to the network's tables: scales, outliers, links, effects; fitted up to a limit, applied to any panel.
+
+Belongs here: what is fitted on sales before the network is. Leakage ends here: `fit_preparation` sees the first `limit`
+dates of the panel only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ecom_pipeline.forecasting import link as links
+from ecom_pipeline.forecasting.calendar import Season, calendar_features
+from ecom_pipeline.forecasting.covariates import (
+    Encoders,
+    apply_numeric,
+    effect_columns,
+    extend_categories,
+    fit_encoders,
+    static_codes,
+)
+from ecom_pipeline.forecasting.effects import FOLDS, Columns, Effects, effect_values, fit_effects, fold_of
+from ecom_pipeline.forecasting.panel import Panel
+from ecom_pipeline.forecasting.types import Link
+from ecom_pipeline.forecasting.windows import Geometry, Tables, fill_gaps
+
+OUTLIER_RATIO = 3.0
+EFFECT_LIMIT = 8.0
+YEARS_FOR_SEASON = 1.6
+
+
+@dataclass
+class Preparation:
+    """What was fitted: encoders, and by series (in the order of `ids`) scale and cap; effects under one link.
+
+    cap: the largest sales, in units of the scale, that the model believes; inf where it has no reason for doubt.
+    """
+
+    ids: dict[str, int]
+    encoders: Encoders
+    scale: np.ndarray
+    cap: np.ndarray
+    effects: Effects
+    link: Link
+    season: Season
+    last: np.datetime64
+    embed_series: bool
+    yearly: bool
+
+    @property
+    def categories(self) -> tuple[int, ...]:
+        """Sizes of the embedding tables: static columns, and the series themselves if embedded."""
+        sizes = tuple(len(c.levels) + 1 for c in self.encoders.static)
+        return (*sizes, len(self.ids) + 1) if self.embed_series else sizes
+
+    def rows(self, panel: Panel) -> np.ndarray:
+        """(N,) row of each series of the panel in the fit, -1 where the fit did not see it."""
+        return np.array([self.ids.get(str(series), -1) for series in panel.ids], dtype=np.int64)
+
+
+def series_scale(y: np.ndarray, season: Season) -> np.ndarray:
+    """(N,) mean absolute recorded sales of the last year, NaN without a record or with zeros only."""
+    recent = np.abs(y[:, -season.year :])
+    count = (~np.isnan(recent)).sum(axis=1)
+    everything = np.abs(y)
+    total = (~np.isnan(everything)).sum(axis=1)
+    mean = np.nansum(recent, axis=1) / np.maximum(count, 1)
+    whole = np.nansum(everything, axis=1) / np.maximum(total, 1)
+    scale = np.where(mean > 0, mean, whole)
+    return np.where(scale > 0, scale, np.nan)
+
+
+def outlier_cap(z: np.ndarray) -> np.ndarray:
+    """(N,) cap of |z|: three times the third-largest record, for series with at least 20 records.
+
+    A single order or cancellation of a size that never came back is cut; promotions, which come again, are not.
+    """
+    size = np.where(np.isnan(z), 0, np.abs(z))
+    if size.shape[1] < 20:
+        return np.full(len(z), np.inf)
+    third = np.partition(size, -3, axis=1)[:, -3]
+    enough = ((~np.isnan(z)).sum(axis=1) >= 20) & (third > 0)
+    return np.where(enough, OUTLIER_RATIO * third, np.inf)
+
+
+def _fill_scale(scale: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Series without sales take the median scale of their (first) static group, else of all series."""
+    known = ~np.isnan(scale)
+    overall = float(np.median(scale[known])) if known.any() else 1.0
+    filled = scale.copy()
+    if codes.shape[1]:
+        for code in np.unique(codes[~known, 0]):
+            peers = scale[known & (codes[:, 0] == code)]
+            if len(peers):
+                filled[~known & (codes[:, 0] == code)] = np.median(peers)
+    return np.where(np.isnan(filled), overall, filled)
+
+
+def fit_preparation(
+    panel: Panel,
+    *,
+    season: Season,
+    link: Link,
+    limit: int,
+    embed_series: bool,
+    former: Preparation | None = None,
+) -> Preparation:
+    """Fit encoders, scales, caps and effects on the first `limit` dates of a panel.
+
+    With a `former` preparation its encoders and its choice of calendar stay, and its categories keep their codes.
+    """
+    seen = _truncate(panel, limit)
+    encoders = fit_encoders(seen) if former is None else extend_categories(former.encoders, panel.static)
+    codes = static_codes(encoders.static, panel.static, len(panel.ids))
+    scale = _fill_scale(series_scale(seen.y, season), codes)
+    z = seen.y / scale[:, None]
+    cap = outlier_cap(z)
+    recorded = ~np.isnan(z)
+    u = links.forward(np.clip(np.nan_to_num(z), -cap[:, None], cap[:, None]), link)
+    known = (
+        apply_numeric(encoders.known, seen.known, span=slice(max(0, limit - season.year), limit))
+        if seen.known
+        else _no_columns(panel, limit)
+    )
+    yearly = limit >= YEARS_FOR_SEASON * season.year if former is None else former.yearly
+    calendar = calendar_features(panel.grid[:limit], season, yearly=yearly)
+    span = 8 * season.cycle + 1 if season.cycle > 1 else 17
+    effects = fit_effects(
+        u=u.astype(np.float32),
+        weight=recorded.astype(np.float32),
+        known=known,
+        calendar=calendar,
+        codes=codes,
+        columns=Columns(*effect_columns(encoders.known)),
+        span=span,
+    )
+    return Preparation(
+        ids={str(series): k for k, series in enumerate(panel.ids)},
+        encoders=encoders,
+        scale=scale,
+        cap=cap,
+        effects=effects,
+        link=link,
+        season=season,
+        last=np.datetime64(panel.grid[limit - 1]),
+        embed_series=embed_series,
+        yearly=yearly,
+    )
+
+
+def _no_columns(panel: Panel, length: int) -> np.ndarray:
+    return np.zeros((len(panel.ids), length, 0), dtype=np.float32)
+
+
+def _truncate(panel: Panel, limit: int) -> Panel:
+    return Panel(
+        ids=panel.ids,
+        grid=panel.grid[:limit],
+        offset=panel.offset,
+        observed=limit,
+        y=panel.y[:, :limit],
+        known={name: v[:, :limit] for name, v in panel.known.items()},
+        past={name: v[:, :limit] for name, v in panel.past.items()},
+        static=panel.static,
+    )
+
+
+def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, training: bool) -> Tables:
+    """Apply a fitted preparation to a panel, whose history may be shorter or longer than the one fitted on.
+
+    For `training`, effects inside the fitted dates come from coefficients of the other blocks of dates.
+    """
+    season, link, encoders = preparation.season, preparation.link, preparation.encoders
+    rows = preparation.rows(panel)
+    codes = static_codes(encoders.static, panel.static, len(panel.ids))
+    own = np.where(rows >= 0, preparation.scale[np.maximum(rows, 0)], np.nan)
+    fresh = series_scale(panel.y, season)
+    scale = _fill_scale(np.where(np.isnan(own), fresh, own), codes)
+    cap = np.where(rows >= 0, preparation.cap[np.maximum(rows, 0)], np.inf)
+    recorded = ~np.isnan(panel.y)
+    z = np.clip(np.nan_to_num(panel.y / scale[:, None]), -cap[:, None], cap[:, None])
+    u = fill_gaps(links.forward(z, link), recorded, cycle=season.cycle, empty=float(links.forward(np.ones(1), link)[0]))
+    span = slice(max(0, panel.observed - season.year), panel.observed)
+
+    extra = geometry.padded - panel.horizon
+    total = panel.observed + geometry.padded
+    grid = panel.grid
+    if extra > 0:
+        grid = grid.append(pd.date_range(grid[-1], periods=extra + 1, freq=panel.offset)[1:])
+    if panel.known:
+        known = apply_numeric(encoders.known, panel.known, span=span)
+    else:
+        known = _no_columns(panel, len(panel.grid))
+    known = np.concatenate([known, np.repeat(known[:, -1:], max(extra, 0), axis=1)], axis=1)[:, :total]
+    calendar = calendar_features(grid, season, yearly=preparation.yearly)[:total]
+    if panel.past:
+        past = apply_numeric(encoders.past, panel.past, span=span)
+    else:
+        past = _no_columns(panel, panel.observed)
+    fitted = int(np.searchsorted(panel.grid[: panel.observed].to_numpy(), preparation.last, side="right"))
+    folds = np.full(total, FOLDS)
+    if training:
+        folds[:fitted] = fold_of(fitted)
+    effect = effect_values(
+        preparation.effects,
+        known=known,
+        calendar=calendar,
+        rows=rows,
+        codes=codes,
+        folds=folds,
+        observed=panel.observed,
+    )
+    if preparation.embed_series:
+        codes = np.concatenate([codes, (rows + 1)[:, None].astype(np.int32)], axis=1)
+    return Tables(
+        u=u,
+        z=z.astype(np.float32),
+        mask=recorded.astype(np.float32),
+        effect=np.clip(effect, -EFFECT_LIMIT, EFFECT_LIMIT),
+        known=known,
+        calendar=calendar,
+        past=past,
+        codes=codes,
+        start=panel.start,
+        scale=scale,
+    )

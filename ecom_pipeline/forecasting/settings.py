@@ -1,0 +1,56 @@
+"""Everything that may be set about a fit, with the defaults that hold for every shop.
+
+Belongs here: names, types, defaults, checks. What a fit chose by itself is recorded in `SalesForecaster.settings_`.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ecom_pipeline.forecasting.types import Cell, ForecastingError, Link
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Training plan; steps are optimiser updates of `batch_size` windows.
+
+    members: networks trained from different seeds and averaged. steps: before validation; final_steps: after it, on all
+    dates; update_steps: for each later refit. link: "identity", "sqrt" or "log"; None lets validation choose.
+    half_life_years: age at which a window is drawn half as often. embed_series: an embedding of its own a series.
+    """
+
+    members: int = 1
+    steps: int = 600
+    final_steps: int = 200
+    update_steps: int = 120
+    batch_size: int = 256
+    rate: float = 2e-3
+    final_rate: float = 1e-3
+    update_rate: float = 7e-4
+    warmup: int = 30
+    decay: float = 0.01
+    average: float = 0.99
+    units: int = 64
+    hidden: int = 64
+    dropout: float = 0.1
+    patches: int = 12
+    context_without_cycle: int = 26
+    half_life_years: float | None = None
+    embed_series: bool = True
+    mean_loss: str = "squared"
+    link: Link | None = None
+    validation_windows: int = 4
+    calibration_windows: int = 6
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def check_arguments(*, horizon: int, cell: Cell, time_budget_s: float | None) -> None:
+    """Raise ForecastingError for arguments outside their range."""
+    if horizon < 1:
+        raise ForecastingError(f"horizon={horizon}: must be at least 1 step.")
+    if cell not in ("lstm", "gru", "simple_rnn", "dilated_cnn"):
+        raise ForecastingError(f"cell={cell!r}: must be 'lstm', 'gru', 'simple_rnn' or 'dilated_cnn'.")
+    if time_budget_s is not None and time_budget_s <= 0:
+        raise ForecastingError(f"time_budget_s={time_budget_s}: must be positive, or None for the default plan.")

@@ -1,0 +1,127 @@
+"""The training loop: draws windows, steps the optimiser, keeps the losses.
+
+Belongs here: schedules and sampling. Does not: the network (network.py), what is trained when (fitting.py).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ecom_pipeline.forecasting.windows import Geometry, Tables, gather
+
+LARGEST_WEIGHT = 5.0
+
+
+@dataclass
+class Windows:
+    """The windows one may train on: series i with origins lowest[i] … highest - 1; targets before `limit`."""
+
+    series: np.ndarray
+    lowest: np.ndarray
+    count: np.ndarray
+    limit: int
+
+    @property
+    def total(self) -> int:
+        """Number of windows."""
+        return int(self.count.sum())
+
+
+def training_windows(tables: Tables, geometry: Geometry, limit: int) -> Windows:
+    """Origins from two cycles after a series' first record up to the last date before `limit`."""
+    least = 2 * geometry.season.cycle if geometry.season.cycle > 1 else min(4, max(1, limit // 4))
+    lowest = np.maximum(tables.start + least, 1)
+    count = np.maximum(limit - lowest, 0)
+    series = np.flatnonzero(count > 0)
+    return Windows(series=series, lowest=lowest[series], count=count[series], limit=limit)
+
+
+def draw(
+    windows: Windows, rng: np.random.Generator, size: int, half_life: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Series and origins of `size` windows; the recent ones more often if a half-life (in steps) is given."""
+    edges = np.cumsum(windows.count)
+    which = np.searchsorted(edges, rng.integers(0, edges[-1], size=size), side="right")
+    count = windows.count[which].astype(np.float64)
+    share = rng.random(size)
+    if half_life is None:
+        age = share * count
+    else:
+        rate = np.log(2) / half_life
+        age = -np.log1p(-share * -np.expm1(-rate * count)) / rate
+    origin = windows.limit - 1 - np.minimum(age.astype(np.int64), windows.count[which] - 1)
+    return windows.series[which], origin
+
+
+@dataclass
+class TrainingLog:
+    """Mean loss of every ten steps, and seconds."""
+
+    losses: list[float] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+
+
+def batch_arrays(
+    tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.ndarray, *, limit: int, weight: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Inputs and targets of windows, targets from `limit` on masked."""
+    batch = gather(tables, geometry, series, origin)
+    ahead = origin[:, None] + np.arange(geometry.padded)
+    batch.mask = batch.mask * (ahead < limit) * (np.arange(geometry.padded) < geometry.horizon)
+    arrays = batch.inputs()
+    arrays["weight"] = weight[series].astype(np.float32)
+    return {name: np.ascontiguousarray(value, dtype=_dtype(name)) for name, value in arrays.items()}
+
+
+def _dtype(name: str) -> type:
+    return np.int32 if name == "codes" else np.float32
+
+
+def series_weight(scale: np.ndarray, power: float = 0.25) -> np.ndarray:
+    """(N,) weight of a series in the loss: between each alike (RMSSE) and each by volume (WAPE)."""
+    weight = (scale / np.median(scale)) ** power
+    return np.clip(weight, 1 / LARGEST_WEIGHT, LARGEST_WEIGHT)
+
+
+def train(
+    step: Callable[[dict[str, np.ndarray], tuple[int, int], float], float],
+    tables: Tables,
+    geometry: Geometry,
+    *,
+    limit: int,
+    steps: int,
+    batch_size: int,
+    rate: float,
+    warmup: int,
+    seed: int,
+    half_life: float | None = None,
+    deadline: float | None = None,
+    on_step: Callable[[float], None] | None = None,
+) -> TrainingLog:
+    """Run `steps` updates with a linear warm-up and a cosine decay; stops early only at a deadline (monotonic seconds)."""
+    windows = training_windows(tables, geometry, limit)
+    log = TrainingLog()
+    if windows.total == 0:
+        return log
+    rng = np.random.default_rng(seed)
+    weight = series_weight(tables.scale)
+    began = time.monotonic()
+    bucket: list[float] = []
+    for k in range(steps):
+        series, origin = draw(windows, rng, batch_size, half_life)
+        arrays = batch_arrays(tables, geometry, series, origin, limit=limit, weight=weight)
+        now = rate * min(1.0, (k + 1) / max(warmup, 1)) * (0.5 + 0.5 * np.cos(np.pi * k / steps))
+        bucket.append(step(arrays, (seed % 2**31, k), float(now)))
+        if len(bucket) == 10:
+            log.losses.append(float(np.mean(bucket)))
+            bucket = []
+        log.steps += 1
+        if on_step is not None and k % 20 == 0:
+            on_step((k + 1) / steps)
+        if deadline is not None and time.monotonic() > deadline:
+            break
+    log.seconds = time.monotonic() - began
+    return log
