@@ -23,6 +23,8 @@ class CoVisitationSettings:
     source_power, target_power: counts are divided by count_i ** source_power * count_j ** target_power.
     history_decay: weight of the item `a` steps before the end of a history is history_decay ** a.
     half_life: age, as a share of the log's span, at which a pair weighs half; None weighs all alike.
+    repeats: count pairs of an item with itself, so that what is looked at again and again proposes itself.
+    neighbours: strengths kept a row.
     """
 
     window: int = 10
@@ -32,6 +34,7 @@ class CoVisitationSettings:
     target_power: float = 0.3
     history_decay: float = 0.7
     half_life: float | None = None
+    repeats: bool = False
     neighbours: int = 300
 
 
@@ -58,10 +61,6 @@ class CoVisitation:
             blocks.append(keep_largest(block, settings.neighbours))
         matrix = sparse.csr_array(sparse.vstack(blocks, format="csr"))
         return cls(matrix=matrix, settings=settings)
-
-    def score(self, histories: Interactions) -> np.ndarray:
-        """Strength of every item after every history, float32 (users, items)."""
-        return (history_matrix(histories, decay=self.settings.history_decay) @ self.matrix).toarray()
 
 
 def history_matrix(histories: Interactions, *, decay: float, length: int = 30) -> sparse.csr_array:
@@ -115,7 +114,8 @@ def _count(
     for distance in range(1, settings.window + 1):
         same = owners[:-distance] == owners[distance:]
         earlier, later = log.items[:-distance], log.items[distance:]
-        same &= earlier != later
+        if not settings.repeats:
+            same &= earlier != later
         strength = settings.decay ** (distance - 1)
         for source, target, direction in ((earlier, later, 1.0), (later, earlier, settings.backward)):
             if direction == 0.0:

@@ -58,9 +58,9 @@ class Neighbours:
         by_sequence.data = np.repeat(weight, np.diff(held.indptr))
         return cls(by_item=by_item, by_sequence=by_sequence, settings=settings)
 
-    def score(self, histories: Interactions) -> np.ndarray:
-        """Sum of the similarities of the sequences that hold an item, float32 (users, items)."""
+    def strengths(self, histories: Interactions) -> sparse.csr_array:
+        """Sum of the similarities of the sequences that hold an item, CSR float32 (users, items)."""
         history = history_matrix(histories, decay=self.settings.history_decay)
         similarity = history @ self.by_item
         similarity.data **= self.settings.power
-        return (similarity @ self.by_sequence).toarray()
+        return sparse.csr_array(similarity @ self.by_sequence)

@@ -1,0 +1,156 @@
+"""Sequence networks: recurrent cells and a causal Transformer over item embeddings, with tied output.
+
+What belongs here: parameters and the forward pass. Training is in `training`, data in `interactions`. Imports TensorFlow;
+import this module only where a network is wanted.
+
+The query after an event is q_t = out(h_t) + skip * x_t, and the score of an item is q_t . e_item + bias_item: the
+item embeddings serve input and output, and the skip lets the network start as "what resembles the last item".
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+Cell = Literal["gru", "lstm", "simple_rnn", "transformer"]
+GATES: dict[str, int] = {"gru": 3, "lstm": 4, "simple_rnn": 1}
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Shape and regularisation of a network.
+
+    width: of embeddings and state. length: last events that are read. dropout: share of embedding entries dropped on input;
+    state_dropout: share of the query's recurrent part dropped. heads and blocks are the Transformer's.
+    """
+
+    cell: Cell = "gru"
+    width: int = 128
+    length: int = 30
+    dropout: float = 0.5
+    state_dropout: float = 0.3
+    heads: int = 2
+    blocks: int = 2
+
+
+class SequenceNetwork:
+    """A network over `n_items` items. `embedding` (items, width) and `bias` (items, 1) are updated row by row;
+    `dense` holds everything else."""
+
+    def __init__(self, n_items: int, settings: NetworkSettings, *, seed: int) -> None:
+        self.n_items = n_items
+        self.settings = settings
+        rng = np.random.default_rng(seed)
+        width = settings.width
+        self.embedding = tf.Variable(
+            rng.normal(0.0, width**-0.5, (n_items, width)).astype(np.float32), name="embedding"
+        )
+        self.bias = tf.Variable(np.zeros((n_items, 1), np.float32), name="bias")
+        self.dense: dict[str, tf.Variable] = {
+            name: tf.Variable(value.astype(np.float32), name=name) for name, value in self._initial(rng).items()
+        }
+
+    def _initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        settings, d = self.settings, self.settings.width
+
+        def glorot(*shape: int) -> np.ndarray:
+            return rng.uniform(-1.0, 1.0, shape) * np.sqrt(6.0 / (shape[0] + shape[-1]))
+
+        start: dict[str, np.ndarray] = {"skip": np.ones(d), "out": glorot(d, d) * 0.5}
+        if settings.cell == "transformer":
+            start["position"] = rng.normal(0.0, 0.02, (settings.length, d))
+            start["final_scale"] = np.ones(d)
+            for block in range(settings.blocks):
+                start |= {
+                    f"norm1_{block}": np.ones(d),
+                    f"norm2_{block}": np.ones(d),
+                    f"qkv_{block}": glorot(d, 3 * d),
+                    f"proj_{block}": glorot(d, d),
+                    f"up_{block}": glorot(d, 2 * d),
+                    f"up_bias_{block}": np.zeros(2 * d),
+                    f"down_{block}": glorot(2 * d, d),
+                }
+            return start
+        gates = GATES[settings.cell]
+        orthogonal = np.concatenate([np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(gates)], axis=1)
+        bias = np.zeros(gates * d)
+        if settings.cell == "lstm":
+            bias[d : 2 * d] = 1.0  # forget gates start open
+        return start | {"kernel": glorot(d, gates * d), "recurrent": orthogonal, "gate_bias": bias}
+
+    def queries(self, inputs: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Queries (rows, steps, width) of embedded sequences (rows, steps, width), aligned at the first event."""
+        settings = self.settings
+        x = tf.nn.dropout(inputs, settings.dropout) if training and settings.dropout else inputs
+        hidden = self._attend(x, training=training) if settings.cell == "transformer" else self._recur(x)
+        if training and settings.state_dropout:
+            hidden = tf.nn.dropout(hidden, settings.state_dropout)
+        return tf.einsum("btd,de->bte", hidden, self.dense["out"]) + self.dense["skip"] * x
+
+    def _recur(self, x: tf.Tensor) -> tf.Tensor:
+        cell, d = self.settings.cell, self.settings.width
+        recurrent = self.dense["recurrent"]
+        gates = tf.transpose(tf.einsum("btd,de->bte", x, self.dense["kernel"]) + self.dense["gate_bias"], [1, 0, 2])
+        steps, rows = tf.shape(gates)[0], tf.shape(gates)[1]
+        outputs = tf.TensorArray(tf.float32, size=steps, element_shape=(None, d))
+
+        def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, out: tf.TensorArray) -> tuple[Any, ...]:
+            g = gates[t]
+            if cell == "simple_rnn":
+                h = tf.tanh(g + tf.matmul(h, recurrent))
+            elif cell == "lstm":
+                i, f, o, u = tf.split(g + tf.matmul(h, recurrent), 4, axis=1)
+                c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(u)
+                h = tf.sigmoid(o) * tf.tanh(c)
+            else:
+                r = tf.matmul(h, recurrent)
+                z, reset = tf.split(tf.sigmoid(g[:, : 2 * d] + r[:, : 2 * d]), 2, axis=1)
+                h = z * h + (1.0 - z) * tf.tanh(g[:, 2 * d :] + reset * r[:, 2 * d :])
+            return t + 1, h, c, out.write(t, h)
+
+        start = tf.zeros((rows, d))
+        _, _, _, outputs = tf.while_loop(
+            lambda t, *_: t < steps, step, (tf.constant(0), start, start, outputs), parallel_iterations=1
+        )
+        return tf.transpose(outputs.stack(), [1, 0, 2])
+
+    def _attend(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        settings, weights = self.settings, self.dense
+        d, heads = settings.width, settings.heads
+        rows, steps = tf.shape(x)[0], tf.shape(x)[1]
+        h = x + weights["position"][:steps]
+        causal = tf.linalg.band_part(tf.ones((steps, steps)), -1, 0)
+        for block in range(settings.blocks):
+            qkv = tf.einsum("btd,de->bte", _norm(h, weights[f"norm1_{block}"]), weights[f"qkv_{block}"])
+            q, k, v = tf.unstack(tf.reshape(qkv, (rows, steps, 3, heads, d // heads)), axis=2)
+            logits = tf.einsum("bthc,bshc->bhts", q, k) * (d // heads) ** -0.5
+            share = tf.nn.softmax(tf.where(causal > 0, logits, -1e9))
+            mixed = tf.reshape(tf.einsum("bhts,bshc->bthc", share, v), (rows, steps, d))
+            mixed = tf.einsum("btd,de->bte", mixed, weights[f"proj_{block}"])
+            h += tf.nn.dropout(mixed, settings.state_dropout) if training and settings.state_dropout else mixed
+            inner = tf.einsum("btd,de->bte", _norm(h, weights[f"norm2_{block}"]), weights[f"up_{block}"])
+            inner = tf.einsum(
+                "bte,ed->btd", tf.nn.gelu(inner + weights[f"up_bias_{block}"]), weights[f"down_{block}"]
+            )
+            h += tf.nn.dropout(inner, settings.state_dropout) if training and settings.state_dropout else inner
+        return _norm(h, weights["final_scale"])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every parameter by name."""
+        named = {"embedding": self.embedding, "bias": self.bias, **self.dense}
+        return {name: variable.numpy() for name, variable in named.items()}
+
+    def assign(self, arrays: dict[str, np.ndarray]) -> None:
+        """Set every parameter from `arrays`, as `arrays()` gave them."""
+        for name, variable in {"embedding": self.embedding, "bias": self.bias, **self.dense}.items():
+            variable.assign(arrays[name])
+
+    def describe(self) -> dict[str, Any]:
+        """Settings and size, for a manifest."""
+        return {"n_items": self.n_items, "settings": asdict(self.settings)}
+
+
+def _norm(x: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Root mean square normalisation (Zhang and Sennrich, 2019)."""
+    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + 1e-6) * scale

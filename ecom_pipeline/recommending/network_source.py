@@ -1,0 +1,78 @@
+"""A trained sequence network as a source of candidates, and how one is fitted.
+
+Imports TensorFlow.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from ecom_pipeline.recommending.interactions import Interactions
+from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
+from ecom_pipeline.recommending.sources import ScoreBlock
+from ecom_pipeline.recommending.training import Encoder, Trainer, TrainingSettings
+
+Progress = Callable[[float], None]
+
+
+class NetworkSource:
+    """Logits of a network: query times embedding plus bias. Items that the log does not hold stay barred."""
+
+    def __init__(self, network: SequenceNetwork, seen: np.ndarray) -> None:
+        self.network = network
+        self.seen = seen
+        self.encoder = Encoder(network)
+
+    def block(self, histories: Interactions) -> ScoreBlock:
+        """Logits of all items after each history."""
+        queries = self.encoder.encode(histories)
+        logits = tf.matmul(queries, self.network.embedding, transpose_b=True) + self.network.bias[:, 0]
+        dense = np.where(self.seen, logits.numpy(), np.float32(-1e30))
+        return ScoreBlock(dense=dense, pattern=None, bounded=False)
+
+
+@dataclass(frozen=True)
+class NetworkFit:
+    """What a fit used: epochs, seconds, and the mean loss of each epoch."""
+
+    epochs: int
+    seconds: float
+    losses: tuple[float, ...]
+
+
+def fit_network(
+    log: Interactions,
+    *,
+    settings: NetworkSettings,
+    training: TrainingSettings,
+    epochs: int,
+    seed: int,
+    budget_s: float | None = None,
+    on_progress: Progress | None = None,
+) -> tuple[NetworkSource, NetworkFit]:
+    """Train a network on a log for `epochs`, or for as many as the first epoch shows to fit into `budget_s`."""
+    started = time.monotonic()
+    network = SequenceNetwork(log.n_items, settings, seed=seed)
+    trainer = Trainer(network, log, training, seed=seed)
+    losses: list[float] = []
+    done = 0
+    while done < epochs:
+        begun = time.monotonic()
+        start, end = (
+            training.rate * (1.0 - (1.0 - training.final_rate) * share)
+            for share in (done / epochs, (done + 1) / epochs)
+        )
+        losses.append(trainer.epoch(rate_from=start, rate_to=end))
+        done += 1
+        if budget_s is not None:
+            now = time.monotonic()
+            left = max(budget_s - (now - started), 0.0)
+            epochs = min(epochs, done + int(left / max(now - begun, 1e-6)))
+        if on_progress is not None:
+            on_progress(done / epochs)
+    seen = np.bincount(log.items, minlength=log.n_items) > 0
+    fit = NetworkFit(epochs=done, seconds=time.monotonic() - started, losses=tuple(losses))
+    return NetworkSource(network, seen), fit

@@ -1,0 +1,116 @@
+"""A small re-ranker: scores candidates from their features, learnt with a softmax over the candidates of each case.
+
+What belongs here: a multilayer perceptron with one hidden layer in NumPy, its training, and its arrays. The listwise softmax loss
+is that of ListNet (Cao et al., 2007) with one relevant item.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Reranker:
+    """Standardisation and weights. `score` maps features (…, features) to logits (…)."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: list[np.ndarray]
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def score(self, values: np.ndarray) -> np.ndarray:
+        """Logits float32 of candidates."""
+        x = (values - self.mean) / self.scale
+        w1, b1, w2, skip = self.weights
+        hidden = np.maximum(x @ w1 + b1, 0.0)
+        return np.asarray((hidden @ w2 + x @ skip)[..., 0])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that `from_arrays` needs."""
+        named = {f"weight_{i}": w for i, w in enumerate(self.weights)}
+        return {"mean": self.mean, "scale": self.scale, **named}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Reranker":
+        """A re-ranker as `arrays` describes it."""
+        weights = [arrays[f"weight_{i}"] for i in range(4)]
+        return cls(mean=arrays["mean"], scale=arrays["scale"], weights=weights)
+
+
+def train_reranker(
+    values: np.ndarray,
+    valid: np.ndarray,
+    target: np.ndarray,
+    *,
+    hidden: int = 32,
+    epochs: int = 8,
+    rate: float = 3e-3,
+    decay: float = 1e-4,
+    batch: int = 128,
+    seed: int = 0,
+) -> Reranker:
+    """Learn from cases.
+
+    Args:
+        values: float32 (cases, candidates, features).
+        valid: bool (cases, candidates).
+        target: int (cases,), the column of the item that followed.
+        hidden: units of the hidden layer.
+        epochs: passes; the learning rate falls to zero along a cosine.
+        rate: peak learning rate of Adam.
+        decay: weight decay.
+        batch: cases a step.
+        seed: of the initial weights and the order of cases.
+    """
+    rng = np.random.default_rng(seed)
+    n_features = values.shape[-1]
+    sample = values[valid]
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    scale = np.maximum(sample.std(axis=0, dtype=np.float64), 1e-3).astype(np.float32)
+    weights = [
+        (rng.normal(size=(n_features, hidden)) * np.sqrt(1.0 / n_features)).astype(np.float32),
+        np.zeros(hidden, dtype=np.float32),
+        (rng.normal(size=(hidden, 1)) * np.sqrt(1.0 / hidden)).astype(np.float32),
+        np.zeros((n_features, 1), dtype=np.float32),
+    ]
+    first = [np.zeros_like(w) for w in weights]
+    second = [np.zeros_like(w) for w in weights]
+    history: list[dict[str, float]] = []
+    steps = max(epochs * -(-len(target) // batch), 1)
+    step = 0
+    for epoch in range(epochs):
+        order = rng.permutation(len(target))
+        losses = []
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            x = (values[chosen] - mean) / scale
+            loss, gradients = _gradients(weights, x, valid[chosen], target[chosen])
+            losses.append(loss)
+            step += 1
+            current = rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))
+            for i, gradient in enumerate(gradients):
+                first[i] = 0.9 * first[i] + 0.1 * gradient
+                second[i] = 0.99 * second[i] + 0.01 * gradient**2
+                update = (first[i] / (1 - 0.9**step)) / (np.sqrt(second[i] / (1 - 0.99**step)) + 1e-8)
+                weights[i] = (weights[i] - current * (update + decay * weights[i])).astype(np.float32)
+        history.append({"epoch": float(epoch + 1), "loss": float(np.mean(losses)) if losses else 0.0})
+    return Reranker(mean=mean, scale=scale, weights=weights, history=history)
+
+
+def _gradients(
+    weights: list[np.ndarray], x: np.ndarray, valid: np.ndarray, target: np.ndarray
+) -> tuple[float, list[np.ndarray]]:
+    w1, b1, w2, skip = weights
+    rows, columns, n_features = x.shape
+    flat = x.reshape(-1, n_features)
+    hidden = np.maximum(flat @ w1 + b1, 0.0)
+    logits = (hidden @ w2 + flat @ skip).reshape(rows, columns)
+    logits = np.where(valid, logits, -1e9)
+    logits -= logits.max(axis=1, keepdims=True)
+    share = np.exp(logits)
+    share /= share.sum(axis=1, keepdims=True)
+    loss = float(-np.log(share[np.arange(rows), target] + 1e-12).mean())
+    share[np.arange(rows), target] -= 1.0
+    d_logits = (share / rows).reshape(-1, 1).astype(np.float32)
+    d_hidden = (d_logits @ w2.T) * (hidden > 0)
+    return loss, [flat.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_logits, flat.T @ d_logits]
