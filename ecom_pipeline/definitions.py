@@ -15,6 +15,7 @@ from ecom_pipeline.orchestration.assets.ingest import ingest_assets
 from ecom_pipeline.orchestration.assets.marts import mart_assets
 from ecom_pipeline.orchestration.assets.models import model_assets
 from ecom_pipeline.orchestration.assets.published import published_asset
+from ecom_pipeline.orchestration.assets.trajectories import trajectory_assets
 from ecom_pipeline.orchestration.jobs import INGEST_JOB, ingest_job, night_schedule, nightly_job
 from ecom_pipeline.orchestration.landing import landing_sensor
 from ecom_pipeline.orchestration.nights import night_partitions
@@ -46,6 +47,7 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
             *feature_assets(partitions),
             *model_assets(partitions),
             *mart_assets(partitions),
+            *trajectory_assets(partitions),
             published_asset(partitions),
         ],
         asset_checks=all_checks(profile),

@@ -7,6 +7,7 @@ from ecom_pipeline.orchestration.lineage import tables_read_by
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.steps.features import build_feature
 
 
 def feature_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -21,8 +22,6 @@ def _feature(declared: Table, partitions: dg.PartitionsDefinition) -> dg.AssetsD
 
     @dg.multi_asset(name=declared.name, specs=[spec])
     def feature(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
-        from ecom_pipeline.steps.features import build_feature
-
         with recorded_step(context, shop) as step:
             step.rows = build_feature(
                 shop.warehouse, declared.name, profile=shop.profile, settings=shop.settings, as_of=step.as_of

@@ -1,0 +1,32 @@
+"""Shopping trajectories: what people did on their way to a purchase, made by one SQL file each."""
+
+import dagster as dg
+
+from ecom_pipeline.contracts import Table, table
+from ecom_pipeline.orchestration.lineage import tables_read_by
+from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
+from ecom_pipeline.orchestration.recording import recorded_step
+from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
+
+
+def trajectory_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """One asset a trajectory table."""
+    return [_trajectory(table(name), partitions) for name in TRAJECTORY_ORDER]
+
+
+def _trajectory(declared: Table, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    spec = table_spec(
+        declared, group="marts", deps=tables_read_by(declared), kinds={"duckdb", "sql"}, partitions=partitions
+    )
+
+    @dg.multi_asset(name=declared.name, specs=[spec])
+    def trajectory(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
+        with recorded_step(context, shop) as step:
+            step.rows = build_trajectory(
+                shop.warehouse, declared.name, profile=shop.profile, settings=shop.settings, as_of=step.as_of
+            )
+        where = f"as_of = DATE '{step.as_of.isoformat()}'" if declared.by_night else None
+        return dg.MaterializeResult(metadata={**table_metadata(shop.warehouse, declared, where=where), **step.figures})
+
+    return trajectory
