@@ -186,12 +186,13 @@ def _leave_purchases_to_orders(warehouse: Warehouse) -> None:
 
 def _quarantine(warehouse: Warehouse, staging: Staging, raw_columns: Sequence[str], *, run_id: str) -> None:
     reasons = staging.reasons()
+    raw_text = staging.raw_text(raw_columns)
     table = pa.table({"rule": list(reasons), "reason": list(reasons.values())})
     warehouse.connection.register("rule_reasons", table)
     try:
         warehouse.connection.execute(
             f"INSERT INTO quarantine_{staging.feed} (file_id, line, rule, reason, raw, run_id) "
-            f"SELECT staged.file_id, staged.line, staged.broken, rule_reasons.reason, {staging.raw_text(raw_columns)}, ? "
+            f"SELECT staged.file_id, staged.line, staged.broken, rule_reasons.reason, {raw_text}, ? "
             f"FROM staged JOIN raw_{staging.feed} AS raw ON raw._file_id = staged.file_id AND raw._line = staged.line "
             "JOIN rule_reasons ON rule_reasons.rule = staged.broken",
             [run_id],

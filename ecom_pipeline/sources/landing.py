@@ -14,6 +14,7 @@ import pyarrow as pa
 from ecom_pipeline.contracts import Table
 from ecom_pipeline.contracts import table as table_contract
 from ecom_pipeline.sources import ledger
+from ecom_pipeline.sources.file_ids import assign
 from ecom_pipeline.sources.files import (
     FileRefusedError,
     Fingerprint,
@@ -64,6 +65,7 @@ class LoadReport:
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     file: LandingFile
+    file_id: int
     known: ledger.Entry | None
     compression: str
     layout: Layout
@@ -100,17 +102,19 @@ def load_landing(
 
     gone = [entry.file_id for key, entry in known.items() if key not in {(f.source.feed, f.path) for f in found}]
     newly_gone = [entry.file_id for entry in known.values() if entry.file_id in set(gone) and entry.status == "loaded"]
-    with warehouse.transaction():
-        ledger.mark_removed(warehouse, newly_gone)
+    ledger.mark_removed(warehouse, newly_gone)
     report = replace(report, files_removed=len(newly_gone))
 
+    file_ids = _file_ids(warehouse, found, known)
     candidates: list[_Candidate] = []
     for file in found:
         entry = known.get((file.source.feed, file.path))
         if entry is not None and entry.status != "removed" and ledger.is_unchanged(entry, file):
             report = _unchanged(report, entry)
             continue
-        candidate = _look_at(warehouse, file, entry, landing=landing, run_id=run_id)
+        candidate = _look_at(
+            warehouse, file, entry, file_id=file_ids[(file.source.feed, file.path)], landing=landing, run_id=run_id
+        )
         if isinstance(candidate, str):
             report = replace(report, refused=(*report.refused, (file.path, candidate)))
         elif candidate is None:
@@ -128,6 +132,20 @@ def load_landing(
     return report
 
 
+def _file_ids(
+    warehouse: Warehouse, found: Sequence[LandingFile], known: dict[tuple[str, str], ledger.Entry]
+) -> dict[tuple[str, str], int]:
+    """Numbers of all files found, new ones included; files are known by feed and path."""
+    new: dict[str, list[str]] = {}
+    for file in found:
+        if (file.source.feed, file.path) not in known:
+            new.setdefault(file.source.feed, []).append(file.path)
+    given = {
+        (feed, path): number for feed, paths in new.items() for path, number in assign(warehouse, feed, paths).items()
+    }
+    return {key: entry.file_id for key, entry in ledger.entries(warehouse).items()} | given
+
+
 def _unchanged(report: LoadReport, entry: ledger.Entry) -> LoadReport:
     if entry.status == "refused":
         return replace(report, refused=(*report.refused, (entry.path, entry.error or "")))
@@ -135,7 +153,7 @@ def _unchanged(report: LoadReport, entry: ledger.Entry) -> LoadReport:
 
 
 def _look_at(
-    warehouse: Warehouse, file: LandingFile, known: ledger.Entry | None, *, landing: Path, run_id: str
+    warehouse: Warehouse, file: LandingFile, known: ledger.Entry | None, *, file_id: int, landing: Path, run_id: str
 ) -> _Candidate | str | None:
     """What to load; the error if the file is refused; None if its contents are those that the ledger knows."""
     sha256 = ""
@@ -145,18 +163,16 @@ def _look_at(
         seen = fingerprint(file, compression)
         sha256 = seen.sha256
         if known is not None and known.sha256 == sha256 and known.status != "refused":
-            with warehouse.transaction():
-                ledger.touch(warehouse, file, known)
+            ledger.touch(warehouse, file, known)
             return None
         if seen.has_nul and file.source.files.csv.encoding != "utf-16":
             raise FileRefusedError(
                 f"{file.path}: the file holds NUL bytes; it is damaged or in another encoding (see csv.encoding)"
             )
     except FileRefusedError as error:
-        with warehouse.transaction():
-            ledger.refuse(warehouse, file, known=known, sha256=sha256, run_id=run_id, error=str(error))
+        ledger.refuse(warehouse, file, file_id=file_id, known=known, sha256=sha256, run_id=run_id, error=str(error))
         return str(error)
-    return _Candidate(file, known, compression, layout, seen)
+    return _Candidate(file, file_id, known, compression, layout, seen)
 
 
 def _batches(candidates: Sequence[_Candidate]) -> Iterator[list[_Candidate]]:
@@ -195,15 +211,15 @@ def _load(warehouse: Warehouse, batch: Sequence[_Candidate], report: LoadReport,
         if isinstance(error, _ChangedWhileReadError):
             return replace(report, deferred=(*report.deferred, candidate.file.path))
         message = f"{candidate.file.path}: cannot be read: {_first_line(error)}; mend the file and send it again"
-        with warehouse.transaction():
-            ledger.refuse(
-                warehouse,
-                candidate.file,
-                known=candidate.known,
-                sha256=candidate.seen.sha256,
-                run_id=run_id,
-                error=message,
-            )
+        ledger.refuse(
+            warehouse,
+            candidate.file,
+            file_id=candidate.file_id,
+            known=candidate.known,
+            sha256=candidate.seen.sha256,
+            run_id=run_id,
+            error=message,
+        )
         return replace(report, refused=(*report.refused, (candidate.file.path, message)))
     finally:
         _drop_temporary(warehouse)
@@ -233,35 +249,32 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
             raise _ChangedWhileReadError
 
     add_raw_columns(warehouse, source.raw_table, layout.columns)
-    next_id = ledger.next_file_id(warehouse)
+    _remove_raw_rows(warehouse, source, [candidate.file_id for candidate in batch if candidate.known is not None])
     file_rows: list[tuple[str, int, int]] = []
     irregular: list[pa.Table] = []
-    total = unreadable = 0
+    loaded: list[ledger.Loaded] = []
     for candidate in batch:
-        file_id, next_id = (candidate.known.file_id, next_id) if candidate.known else (next_id, next_id + 1)
-        _remove_raw_rows(warehouse, source, file_id)
-        first, rows = counts.get(str(candidate.file.absolute), (0, 0))
-        bad = rejected.get(str(candidate.file.absolute), [])
-        file_rows.append((str(candidate.file.absolute), file_id, layout.first_line - first))
+        name = str(candidate.file.absolute)
+        first, rows = counts.get(name, (0, 0))
+        bad = rejected.get(name, [])
+        file_rows.append((name, candidate.file_id, layout.first_line - first))
         lines = _lines_if_irregular(candidate, rows=rows, rejected=[number for number, _, _ in bad])
         if lines is not None:
             irregular.append(pa.table({"row_number": pa.array(range(first, first + rows)), "line": lines.of_rows}))
             bad = [(int(line), text, why) for line, (_, text, why) in zip(lines.of_rejected, bad, strict=True)]
-        _quarantine_unreadable(warehouse, source, file_id, bad, run_id=run_id)
-        blank = _blank_json_rows(warehouse, candidate.file)
-        total += rows + len(bad) - blank
-        unreadable += len(bad)
-        ledger.put(
-            warehouse,
-            candidate.file,
-            file_id=file_id,
-            sha256=candidate.seen.sha256,
-            run_id=run_id,
-            rows_in=rows + len(bad) - blank,
-            rows_quarantined=len(bad),
+        _quarantine_unreadable(warehouse, source, candidate.file_id, bad, run_id=run_id)
+        loaded.append(
+            ledger.Loaded(
+                file=candidate.file,
+                file_id=candidate.file_id,
+                sha256=candidate.seen.sha256,
+                rows_in=rows + len(bad) - _blank_json_rows(warehouse, candidate.file),
+                rows_unreadable=len(bad),
+            )
         )
+    ledger.put(warehouse, loaded, run_id=run_id)
     _insert_raw(warehouse, source, layout, file_rows, irregular)
-    return total, unreadable
+    return sum(file.rows_in for file in loaded), sum(file.rows_unreadable for file in loaded)
 
 
 def _insert_raw(
@@ -363,12 +376,13 @@ def _blank_json_rows(warehouse: Warehouse, file: LandingFile) -> int:
     return int(found[0][0])
 
 
-def _remove_raw_rows(warehouse: Warehouse, source: Source, file_id: int) -> None:
-    parameters = {"file_id": file_id}
-    warehouse.run(f"DELETE FROM {source.raw_table} WHERE _file_id = :file_id", parameters)
+def _remove_raw_rows(warehouse: Warehouse, source: Source, file_ids: list[int]) -> None:
+    if not file_ids:
+        return
+    listed = ", ".join(map(str, file_ids))
+    warehouse.run(f"DELETE FROM {source.raw_table} WHERE _file_id IN ({listed})")
     warehouse.run(
-        f"DELETE FROM {_quarantine_contract(source).name} WHERE file_id = :file_id AND rule = '{UNREADABLE}'",
-        parameters,
+        f"DELETE FROM {_quarantine_contract(source).name} WHERE file_id IN ({listed}) AND rule = '{UNREADABLE}'"
     )
 
 

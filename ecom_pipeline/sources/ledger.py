@@ -1,10 +1,14 @@
 """The ledger of files (ingest_files) and what the ingest was built with (ingest_state)."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+
+from ecom_pipeline.contracts import table
 from ecom_pipeline.sources.files import LandingFile
 from ecom_pipeline.warehouse import Warehouse
 
@@ -24,6 +28,17 @@ class Entry:
     loaded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file whose rows have just been read, or that is refused."""
+
+    file: LandingFile
+    file_id: int
+    sha256: str
+    rows_in: int
+    rows_unreadable: int
+
+
 def utc_now() -> datetime:
     """Now, UTC without a zone, as the tables keep times."""
     return datetime.now(tz=UTC).replace(tzinfo=None)
@@ -35,11 +50,6 @@ def entries(warehouse: Warehouse) -> dict[tuple[str, str], Entry]:
         "SELECT file_id, feed, path, bytes, modified_at, sha256, status, error, loaded_at FROM ingest_files"
     )
     return {(row[1], row[2]): Entry(*row) for row in rows}
-
-
-def next_file_id(warehouse: Warehouse) -> int:
-    """A file number that was never given."""
-    return int(warehouse.scalar("SELECT COALESCE(max(file_id), 0) + 1 FROM ingest_files"))
 
 
 def is_unchanged(entry: Entry, file: LandingFile) -> bool:
@@ -55,47 +65,27 @@ def is_unchanged(entry: Entry, file: LandingFile) -> bool:
     )
 
 
-def put(
+def put(warehouse: Warehouse, loaded: Sequence[Loaded], *, run_id: str) -> None:
+    """Enter files whose raw rows have just been loaded; they are not in core yet."""
+    listed = ", ".join(str(one.file_id) for one in loaded)
+    warehouse.run(f"DELETE FROM ingest_files WHERE file_id IN ({listed})")
+    _insert(warehouse, loaded, run_id=run_id, status="loaded", error=None)
+
+
+def refuse(
     warehouse: Warehouse,
     file: LandingFile,
     *,
     file_id: int,
+    known: Entry | None,
     sha256: str,
     run_id: str,
-    rows_in: int,
-    rows_quarantined: int,
-) -> None:
-    """Enter a file whose raw rows have just been loaded."""
-    warehouse.run("DELETE FROM ingest_files WHERE file_id = :file_id", {"file_id": file_id})
-    _insert(
-        warehouse,
-        file,
-        file_id=file_id,
-        sha256=sha256,
-        run_id=run_id,
-        status="loaded",
-        rows=(rows_in, 0, rows_quarantined, 0),
-        in_core=False,
-        error=None,
-    )
-
-
-def refuse(
-    warehouse: Warehouse, file: LandingFile, *, known: Entry | None, sha256: str, run_id: str, error: str
+    error: str,
 ) -> None:
     """Enter a file that cannot be loaded. Rows of a former version of it stay as they are."""
     if known is None:
-        _insert(
-            warehouse,
-            file,
-            file_id=next_file_id(warehouse),
-            sha256=sha256,
-            run_id=run_id,
-            status="refused",
-            rows=(0, 0, 0, 0),
-            in_core=True,
-            error=error,
-        )
+        refused = Loaded(file=file, file_id=file_id, sha256=sha256, rows_in=0, rows_unreadable=0)
+        _insert(warehouse, [refused], run_id=run_id, status="refused", error=error)
         return
     warehouse.run(
         "UPDATE ingest_files SET status = 'refused', bytes = :bytes, modified_at = :modified_at, sha256 = :sha256, "
@@ -104,7 +94,7 @@ def refuse(
             "bytes": file.bytes,
             "modified_at": file.modified_at,
             "sha256": sha256,
-            "error": error + " (the rows of its former version, if any, are kept)",
+            "error": error,
             "run_id": run_id,
             "now": utc_now(),
             "file_id": known.file_id,
@@ -144,36 +134,27 @@ def fingerprint_of(*parts: Any) -> str:
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def _insert(
-    warehouse: Warehouse,
-    file: LandingFile,
-    *,
-    file_id: int,
-    sha256: str,
-    run_id: str,
-    status: str,
-    rows: tuple[int, int, int, int],
-    in_core: bool,
-    error: str | None,
-) -> None:
-    warehouse.run(
-        "INSERT INTO ingest_files VALUES (:file_id, :feed, :path, :bytes, :modified_at, :sha256, :status, :rows_in, "
-        ":rows_core, :rows_quarantined, :rows_duplicate, :in_core, :error, :loaded_at, :run_id)",
+def _insert(warehouse: Warehouse, files: Sequence[Loaded], *, run_id: str, status: str, error: str | None) -> None:
+    now = utc_now()
+    declared = table("ingest_files")
+    rows = [
         {
-            "file_id": file_id,
-            "feed": file.source.feed,
-            "path": file.path,
-            "bytes": file.bytes,
-            "modified_at": file.modified_at,
-            "sha256": sha256,
+            "file_id": one.file_id,
+            "feed": one.file.source.feed,
+            "path": one.file.path,
+            "bytes": one.file.bytes,
+            "modified_at": one.file.modified_at,
+            "sha256": one.sha256,
             "status": status,
-            "rows_in": rows[0],
-            "rows_core": rows[1],
-            "rows_quarantined": rows[2],
-            "rows_duplicate": rows[3],
-            "in_core": in_core,
+            "rows_in": one.rows_in,
+            "rows_core": 0,
+            "rows_quarantined": one.rows_unreadable,
+            "rows_duplicate": 0,
+            "in_core": status == "refused",
             "error": error,
-            "loaded_at": utc_now(),
+            "loaded_at": now,
             "run_id": run_id,
-        },
-    )
+        }
+        for one in files
+    ]
+    warehouse.append_from_arrow(declared, pa.Table.from_pylist(rows))

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ecom_pipeline.contracts import table
-from ecom_pipeline.contracts.core import EVENTS
 from ecom_pipeline.documents import DocumentError, read_document
 from ecom_pipeline.sources.expressions import Expression, ExpressionError, checked_expression
 
@@ -92,7 +91,7 @@ def _time_format(text: str) -> str:
     if "%" not in text:
         raise ValueError(f"{text!r} is neither a strptime format such as '%Y-%m-%d' nor one of {SPECIAL_TIME_FORMATS}")
     try:
-        datetime(2000, 1, 2, 3, 4, 5).strftime(text)  # noqa: DTZ001 - only the format is tried
+        datetime(2000, 1, 2, 3, 4, 5).strftime(text)
     except ValueError as error:
         raise ValueError(f"{text!r} is not a strptime format: {error}") from None
     return text
@@ -271,9 +270,6 @@ def _check_reader(feed: Feed, reader: Reader, lookups: Mapping[str, Lookup]) -> 
         raise ValueError(f"feeds.{feed}.time: {'must be given' if feed in TIMED_FEEDS else 'is not for this feed'}")
     if reader.events is not None and feed != "browse":
         raise ValueError(f"feeds.{feed}.events: only browse has events")
-    unknown = reader.joins.keys() - lookups.keys()
-    if unknown:
-        raise ValueError(f"feeds.{feed}.joins: no lookup {sorted(unknown)}; declared are {sorted(lookups)}")
     rule_names = [rule.name for rule in reader.rules]
     if len(set(rule_names)) < len(rule_names):
         raise ValueError(f"feeds.{feed}.rules: a name is given twice")
@@ -285,6 +281,13 @@ def _check_reader(feed: Feed, reader: Reader, lookups: Mapping[str, Lookup]) -> 
                     f"feeds.{feed}.rules.{rule.name}: no column {parts[0]!r} here; "
                     f"a rule speaks of the feed's columns: {', '.join(sorted(visible))}"
                 )
+    _check_joins(feed, reader, lookups)
+
+
+def _check_joins(feed: Feed, reader: Reader, lookups: Mapping[str, Lookup]) -> None:
+    unknown = reader.joins.keys() - lookups.keys()
+    if unknown:
+        raise ValueError(f"feeds.{feed}.joins: no lookup {sorted(unknown)}; declared are {sorted(lookups)}")
     for expression in reader.expressions():
         for parts in expression.columns:
             if parts[0] in reader.joins and (len(parts) != 2 or parts[1] not in lookups[parts[0]].columns):
@@ -292,9 +295,6 @@ def _check_reader(feed: Feed, reader: Reader, lookups: Mapping[str, Lookup]) -> 
                     f"feeds.{feed}: {'.'.join(parts)} is not a column of that lookup; "
                     f"it has {', '.join(lookups[parts[0]].columns)}"
                 )
-
-
-EVENT_NAMES: tuple[str, ...] = EVENTS
 
 
 def bundled_profiles() -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def _header(file: LandingFile, dialect: CsvDialect, compression: str) -> tuple[l
         names = next(reader)
     except (csv.Error, StopIteration) as error:
         raise FileRefusedError(
-            f"{file.path}: line {dialect.skip_lines + 1}: the header cannot be read ({error}); a quote may not be closed"
+            f"{file.path}: line {dialect.skip_lines + 1}: the header cannot be read ({error}); is a quote not closed?"
         ) from error
     return [name.strip() for name in names], reader.line_num
 
