@@ -65,7 +65,7 @@ def _required(schema: type[BaseModel]) -> str:
 def _in_words(kind: str, message: str, schema: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return "no such key here; keys at the top are " + ", ".join(schema.model_fields)
-    return message
+    return message.removeprefix("Value error, ")
 
 
 def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:

@@ -5,6 +5,7 @@ is listed here. What is not listed is refused: subqueries, table functions, wind
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -48,6 +49,7 @@ ALLOWED_FUNCTIONS = frozenset(_ALLOWED_FUNCTIONS.split())
 MAX_EXPRESSION_LENGTH = 10_000
 _LENGTH_FUNCTIONS = frozenset({"repeat", "lpad", "rpad"})
 MAX_LENGTH_CONSTANT = 1_000
+_BARE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class ExpressionError(ValueError):
@@ -81,6 +83,9 @@ def checked_expression(sql: str) -> Expression:
         raise ExpressionError("the expression holds a NUL character")
     if not sql.strip():
         raise ExpressionError("the expression is empty; to leave a column out, leave out its line")
+    if _BARE_NAME.fullmatch(sql.strip()) and sql.strip().lower() not in {"true", "false", "null"}:
+        # a column, though SQL may have another meaning for the word: order, at, current_date
+        return Expression(sql=f'"{sql.strip()}"', columns=((sql.strip(),),), is_column=True)
     select = _parsed_select(sql)
     if len(select["select_list"]) != 1:
         raise ExpressionError(f"{sql!r} must be one expression, found {len(select['select_list'])}")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ecom_pipeline.sources.profile import Feed, FileSet, Reader, SourceProfile
+from ecom_pipeline.sources.profile import FEEDS, FileSet, SourceProfile
 
 CHUNK_BYTES = 4 << 20
 MAX_HEADER_BYTES = 1 << 20
@@ -83,11 +83,10 @@ def sources_of(profile: SourceProfile) -> tuple[Source, ...]:
         Source(f"lookup_{name}", 0, lookup, lookup.folder, lookup.needed_columns)
         for name, lookup in profile.lookups.items()
     )
-    feeds: tuple[tuple[Feed, tuple[Reader, ...]], ...] = tuple(profile.feeds.items())
     readers = tuple(
         Source(feed, index, reader, reader.folder or feed, reader.needed_columns)
-        for feed, of_feed in feeds
-        for index, reader in enumerate(of_feed)
+        for feed in FEEDS
+        for index, reader in enumerate(profile.readers(feed))
     )
     return lookups + readers
 

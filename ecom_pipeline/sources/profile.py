@@ -4,12 +4,12 @@ What a key means is told to users in docs/source-profiles.md.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -19,6 +19,7 @@ from ecom_pipeline.documents import DocumentError, read_document
 from ecom_pipeline.sources.expressions import Expression, ExpressionError, checked_expression
 
 Feed = Literal["orders", "browse", "products", "promotions"]
+FEEDS: tuple[Feed, ...] = ("orders", "browse", "products", "promotions")
 Format = Literal["csv", "jsonl", "parquet"]
 Encoding = Literal["utf-8", "latin-1", "utf-16"]
 Event = Literal["view", "search", "favourite", "cart", "remove", "purchase", "return"]
@@ -46,6 +47,15 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 def feed_columns(feed: Feed) -> tuple[str, ...]:
     """Columns that a reader of the feed may give."""
     return tuple(name for name in table(CORE_TABLE_OF[feed]).column_names if name not in _MADE_COLUMNS)
+
+
+def _column_of(feed: Feed) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in feed_columns(feed):
+            raise ValueError(f"the feed {feed} has no column {name!r}; it has {', '.join(feed_columns(feed))}")
+        return name
+
+    return check
 
 
 def _expression(text: Any) -> str:
@@ -175,12 +185,39 @@ class FileSet(_Checked):
 class Reader(FileSet):
     """How one kind of file fills one feed."""
 
+    feed: ClassVar[Feed]
     columns: dict[str, Sql]
     time: Time | None = None
-    events: dict[str, Event] | None = None
     key: Literal["exact"] | tuple[Sql, ...] | None = None
     rules: tuple[QuarantineRule, ...] = ()
     joins: dict[Identifier, Sql] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_its_feed(self) -> "Reader":
+        missing = [name for name in REQUIRED_COLUMNS[self.feed] if name not in self.columns]
+        if missing:
+            raise ValueError(f"columns: {', '.join(missing)} must be given")
+        if self.feed == "promotions" and not {"item_id", "category"} & self.columns.keys():
+            raise ValueError("columns: item_id or category must be given")
+        if (self.feed in TIMED_FEEDS) != (self.time is not None):
+            raise ValueError(f"time: {'must be given' if self.feed in TIMED_FEEDS else 'is not for this feed'}")
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) < len(names):
+            raise ValueError("rules: a name is given twice")
+        visible = {*table(CORE_TABLE_OF[self.feed]).column_names} - {"file_id", "line", "feed"}
+        for rule in self.rules:
+            for parts in checked_expression(rule.must_hold).columns:
+                if len(parts) > 1 or parts[0].lower() not in visible:
+                    raise ValueError(
+                        f"rules: {rule.name}: no column {'.'.join(parts)!r} here; a rule speaks of the feed's columns: "
+                        f"{', '.join(sorted(visible))}"
+                    )
+        return self
+
+    @property
+    def event_names(self) -> Mapping[str, str] | None:
+        """Raw event name -> event, where the profile maps them."""
+        return getattr(self, "events", None)
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression over the raw columns."""
@@ -228,6 +265,50 @@ class Lookup(FileSet):
         return tuple(named.values())
 
 
+class OrdersReader(Reader):
+    """Reader of order lines."""
+
+    feed: ClassVar[Feed] = "orders"
+    columns: dict[Annotated[str, AfterValidator(_column_of("orders"))], Sql]
+
+
+class BrowseReader(Reader):
+    """Reader of behaviour events."""
+
+    feed: ClassVar[Feed] = "browse"
+    columns: dict[Annotated[str, AfterValidator(_column_of("browse"))], Sql]
+    events: dict[str, Event] | None = None
+
+
+class ProductsReader(Reader):
+    """Reader of products."""
+
+    feed: ClassVar[Feed] = "products"
+    columns: dict[Annotated[str, AfterValidator(_column_of("products"))], Sql]
+
+
+class PromotionsReader(Reader):
+    """Reader of promotions."""
+
+    feed: ClassVar[Feed] = "promotions"
+    columns: dict[Annotated[str, AfterValidator(_column_of("promotions"))], Sql]
+
+
+class Feeds(_Checked):
+    """The readers of each feed; a feed that the shop does not have is left out."""
+
+    orders: Annotated[tuple[OrdersReader, ...], BeforeValidator(_as_list)] = ()
+    browse: Annotated[tuple[BrowseReader, ...], BeforeValidator(_as_list)] = ()
+    products: Annotated[tuple[ProductsReader, ...], BeforeValidator(_as_list)] = ()
+    promotions: Annotated[tuple[PromotionsReader, ...], BeforeValidator(_as_list)] = ()
+
+    @model_validator(mode="after")
+    def _enough(self) -> "Feeds":
+        if not self.orders and not self.browse:
+            raise ValueError("at least one of orders and browse is needed")
+        return self
+
+
 class SourceProfile(_Checked):
     """How one shop's exports are read."""
 
@@ -238,50 +319,19 @@ class SourceProfile(_Checked):
         None, description="Feed whose purchases count; default: orders as soon as any have come, else browse."
     )
     lookups: dict[Identifier, Lookup] = Field(default_factory=dict)
-    feeds: dict[Feed, Annotated[tuple[Reader, ...], BeforeValidator(_as_list)]]
+    feeds: Feeds
 
     @model_validator(mode="after")
-    def _consistent(self) -> "SourceProfile":
-        if not {"orders", "browse"} & self.feeds.keys():
-            raise ValueError("feeds: at least one of orders and browse is needed")
-        for feed, readers in self.feeds.items():
-            if not readers:
-                raise ValueError(f"feeds.{feed}: give at least one reader")
-            for reader in readers:
-                _check_reader(feed, reader, self.lookups)
+    def _joins_exist(self) -> "SourceProfile":
+        for feed in FEEDS:
+            for reader in self.readers(feed):
+                _check_joins(feed, reader, self.lookups)
         return self
 
     def readers(self, feed: Feed) -> tuple[Reader, ...]:
         """The readers of one feed; empty if the shop does not have it."""
-        return self.feeds.get(feed, ())
-
-
-def _check_reader(feed: Feed, reader: Reader, lookups: Mapping[str, Lookup]) -> None:
-    allowed = feed_columns(feed)
-    for name in reader.columns:
-        if name not in allowed:
-            raise ValueError(f"feeds.{feed}.columns: no column {name!r} in this feed; it has {', '.join(allowed)}")
-    missing = [name for name in REQUIRED_COLUMNS[feed] if name not in reader.columns]
-    if missing:
-        raise ValueError(f"feeds.{feed}.columns: {', '.join(missing)} must be given")
-    if feed == "promotions" and not {"item_id", "category"} & reader.columns.keys():
-        raise ValueError("feeds.promotions.columns: item_id or category must be given")
-    if (feed in TIMED_FEEDS) != (reader.time is not None):
-        raise ValueError(f"feeds.{feed}.time: {'must be given' if feed in TIMED_FEEDS else 'is not for this feed'}")
-    if reader.events is not None and feed != "browse":
-        raise ValueError(f"feeds.{feed}.events: only browse has events")
-    rule_names = [rule.name for rule in reader.rules]
-    if len(set(rule_names)) < len(rule_names):
-        raise ValueError(f"feeds.{feed}.rules: a name is given twice")
-    visible = {*table(CORE_TABLE_OF[feed]).column_names} - {"file_id", "line", "feed"}
-    for rule in reader.rules:
-        for parts in checked_expression(rule.must_hold).columns:
-            if parts[0].lower() not in visible:
-                raise ValueError(
-                    f"feeds.{feed}.rules.{rule.name}: no column {parts[0]!r} here; "
-                    f"a rule speaks of the feed's columns: {', '.join(sorted(visible))}"
-                )
-    _check_joins(feed, reader, lookups)
+        readers: tuple[Reader, ...] = getattr(self.feeds, feed)
+        return readers
 
 
 def _check_joins(feed: Feed, reader: Reader, lookups: Mapping[str, Lookup]) -> None:

@@ -88,8 +88,8 @@ class Staging:
                 continue
             given = f"_given_{column.name}"
             if column.name == "event":
-                if self.reader.events is not None:
-                    names = ", ".join(self.reader.events)
+                if self.reader.event_names is not None:
+                    names = ", ".join(self.reader.event_names)
                     rules.append(
                         Rule(
                             "unknown_event",
@@ -247,8 +247,10 @@ class Staging:
             default = literal(self.shop.currency) if column.name == "currency" and self.shop.currency else "NULL"
             return f"CAST({default} AS {column.type}) AS {column.name}"
         given = f"_given_{column.name}"
-        if column.name == "event" and self.reader.events is not None:
-            cases = " ".join(f"WHEN {literal(raw)} THEN {literal(ours)}" for raw, ours in self.reader.events.items())
+        if column.name == "event" and self.reader.event_names is not None:
+            cases = " ".join(
+                f"WHEN {literal(raw)} THEN {literal(ours)}" for raw, ours in self.reader.event_names.items()
+            )
             return f"CASE {given} {cases} END AS event"
         if column.type == "VARCHAR":
             return f"{given} AS {column.name}"
