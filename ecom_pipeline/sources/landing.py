@@ -288,6 +288,7 @@ def _insert_raw(
     names, ids, offsets = zip(*file_rows, strict=True)
     files = pa.table({"name": pa.array(names), "file_id": pa.array(ids, pa.int32()), "line_offset": pa.array(offsets)})
     columns = ", ".join(quoted(name) for name in layout.columns)
+    values = ", ".join(f"incoming.{quoted(name)}" for name in layout.columns)
     line = "incoming.rowid + batch_files.line_offset"
     if source.files.format == "parquet":
         line = f"incoming.{ROW_COLUMN} + 1"
@@ -301,7 +302,7 @@ def _insert_raw(
     try:
         connection.execute(
             f"INSERT INTO {source.raw_table} (_file_id, _line, {columns}) "
-            f"SELECT batch_files.file_id, {line}, {columns} FROM incoming "
+            f"SELECT batch_files.file_id, {line}, {values} FROM incoming "
             f"JOIN batch_files ON batch_files.name = incoming.{FILENAME_COLUMN} {join} {where}"
         ).fetchall()
     finally:
