@@ -45,11 +45,11 @@ def raw_contract(feed: str, columns: Sequence[str] = ()) -> Table:
         layer="raw",
         meaning=f"Every row of every file of the {feed} feed, as it came.",
         columns=(
-            Column("file_id", "INTEGER", "File that the row came in (ingest_files).", nullable=False),
-            Column("line", "BIGINT", "Line of that file.", nullable=False),
+            Column("_file_id", "INTEGER", "File that the row came in (ingest_files).", nullable=False),
+            Column("_line", "BIGINT", "Line of that file.", nullable=False),
             *(Column(name, "VARCHAR", f"Column {name} of the shop's export.") for name in columns),
         ),
-        key=("file_id", "line"),
+        key=("_file_id", "_line"),
     )
 
 
@@ -84,7 +84,7 @@ def _schema_result(table: Table, outcome: gx.Outcome) -> CheckResult:
     if not outcome.success:
         sentence = (
             f"{table.name}: expected that {gx.SCHEMA_RULE}, but {found}. "
-            "The table was made by another version or by hand; drop it and run the night again."
+            "The table was made by another version or by hand: drop it and run the night again."
         )
     return CheckResult(
         rule=gx.SCHEMA_RULE,
