@@ -1,24 +1,25 @@
--- Sessions and users by how far they came: on the day, and users also within the window after it.
-WITH events AS (
-  SELECT e.user_id, e.session_number, e.position, e.event, e.event_date, i.category
-  FROM feat_user_events AS e
-  LEFT JOIN feat_items AS i ON e.item_id = i.item_id
-),
-first_days AS (
-  SELECT user_id, min(session_date) AS first_date FROM feat_sessions GROUP BY user_id
-),
--- Positions tell what came after what; days alone would not.
-steps AS (
+-- Sessions and users by how far they came: on the day, and users also within the window after it. A session belongs to
+-- the day on which it began. Positions tell what came after what; times alone would not.
+WITH sessions AS (
   SELECT
     user_id,
     session_number,
-    event_date,
-    category,
-    min(CASE WHEN event = 'view' THEN position END) AS first_view,
-    max(CASE WHEN event = 'cart' THEN position END) AS last_cart,
-    max(CASE WHEN event = 'purchase' THEN position END) AS last_purchase
-  FROM events
-  GROUP BY user_id, session_number, event_date, category
+    session_date AS date,
+    coalesce(channel, 'unknown') AS channel,
+    CASE WHEN session_date = min(session_date) OVER (PARTITION BY user_id) THEN 'new' ELSE 'returning' END AS user_type
+  FROM feat_sessions
+),
+steps AS (
+  SELECT
+    e.user_id,
+    e.session_number,
+    i.category,
+    min(CASE WHEN e.event = 'view' THEN e.position END) AS first_view,
+    max(CASE WHEN e.event = 'cart' THEN e.position END) AS last_cart,
+    max(CASE WHEN e.event = 'purchase' THEN e.position END) AS last_purchase
+  FROM feat_user_events AS e
+  LEFT JOIN feat_items AS i ON e.item_id = i.item_id
+  GROUP BY e.user_id, e.session_number, i.category
 ),
 session_steps AS (
   SELECT
@@ -27,93 +28,78 @@ session_steps AS (
   FROM steps
   GROUP BY user_id, session_number
   UNION ALL
-  SELECT user_id, session_number, 'category', category, min(first_view), max(last_cart), max(last_purchase)
+  SELECT user_id, session_number, 'category', category, first_view, last_cart, last_purchase
   FROM steps
   WHERE category IS NOT NULL
-  GROUP BY user_id, session_number, category
+),
+dated_steps AS (
+  SELECT
+    p.user_id, p.session_number, p.level, p.series_id, p.first_view, p.last_cart, p.last_purchase,
+    s.date, s.channel, s.user_type
+  FROM session_steps AS p
+  JOIN sessions AS s ON p.user_id = s.user_id AND p.session_number = s.session_number
 ),
 day_steps AS (
   SELECT
-    user_id, event_date AS date, 'total' AS level, 'total' AS series_id, min(session_number) AS first_session,
+    user_id, level, series_id, date, user_type, min(session_number) AS first_session,
     min(first_view) AS first_view, max(last_cart) AS last_cart, max(last_purchase) AS last_purchase
-  FROM steps
-  GROUP BY user_id, event_date
-  UNION ALL
-  SELECT
-    user_id, event_date, 'category', category, min(session_number),
-    min(first_view), max(last_cart), max(last_purchase)
-  FROM steps
-  WHERE category IS NOT NULL
-  GROUP BY user_id, event_date, category
+  FROM dated_steps
+  GROUP BY user_id, level, series_id, date, user_type
 ),
-day_windows AS (
+-- Days with a view that were followed by a later day of the window with more.
+later AS (
   SELECT
-    user_id, date, level, series_id, first_session, first_view, last_cart, last_purchase,
-    min(CASE WHEN last_cart IS NOT NULL THEN date END) OVER (
-      PARTITION BY user_id, level, series_id ORDER BY date ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
-    ) AS next_cart,
-    min(CASE WHEN last_purchase IS NOT NULL THEN date END) OVER (
-      PARTITION BY user_id, level, series_id ORDER BY date ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
-    ) AS next_purchase
-  FROM day_steps
+    v.user_id, v.level, v.series_id, v.date,
+    max(CASE WHEN c.last_cart IS NOT NULL THEN 1 ELSE 0 END) AS has_cart,
+    max(CASE WHEN c.last_purchase IS NOT NULL THEN 1 ELSE 0 END) AS has_purchase
+  FROM day_steps AS v
+  JOIN day_steps AS c ON v.user_id = c.user_id AND v.level = c.level AND v.series_id = c.series_id
+  WHERE v.first_view IS NOT NULL
+    AND (c.last_cart IS NOT NULL OR c.last_purchase IS NOT NULL)
+    AND c.date > v.date
+    AND c.date <= v.date + INTERVAL '1' DAY * :conversion_window_days
+  GROUP BY v.user_id, v.level, v.series_id, v.date
 ),
 counts AS (
   SELECT
-    s.session_date AS date,
-    p.level,
-    p.series_id,
-    coalesce(s.channel, 'unknown') AS channel,
-    CASE WHEN s.session_date = f.first_date THEN 'new' ELSE 'returning' END AS user_type,
+    date,
+    level,
+    series_id,
+    channel,
+    user_type,
     count(*) AS sessions,
-    count(p.first_view) AS sessions_with_view,
-    count(p.last_cart) AS sessions_with_cart,
-    count(p.last_purchase) AS sessions_with_purchase,
-    sum(CASE WHEN p.last_cart > p.first_view THEN 1 ELSE 0 END) AS sessions_view_then_cart,
-    sum(CASE WHEN p.last_purchase > p.first_view THEN 1 ELSE 0 END) AS sessions_view_then_purchase,
+    count(first_view) AS sessions_with_view,
+    count(last_cart) AS sessions_with_cart,
+    count(last_purchase) AS sessions_with_purchase,
+    sum(CASE WHEN last_cart > first_view THEN 1 ELSE 0 END) AS sessions_view_then_cart,
+    sum(CASE WHEN last_purchase > first_view THEN 1 ELSE 0 END) AS sessions_view_then_purchase,
     0 AS users,
     0 AS users_with_view,
     0 AS users_with_cart,
     0 AS users_with_purchase,
     0 AS users_view_then_cart,
     0 AS users_view_then_purchase
-  FROM session_steps AS p
-  JOIN feat_sessions AS s ON p.user_id = s.user_id AND p.session_number = s.session_number
-  JOIN first_days AS f ON p.user_id = f.user_id
-  GROUP BY
-    s.session_date, p.level, p.series_id, coalesce(s.channel, 'unknown'),
-    CASE WHEN s.session_date = f.first_date THEN 'new' ELSE 'returning' END
+  FROM dated_steps
+  GROUP BY date, level, series_id, channel, user_type
   UNION ALL
   SELECT
     d.date,
     d.level,
     d.series_id,
-    coalesce(s.channel, 'unknown'),
-    CASE WHEN d.date = f.first_date THEN 'new' ELSE 'returning' END,
+    s.channel,
+    d.user_type,
     0, 0, 0, 0, 0, 0,
     count(*),
     count(d.first_view),
     count(d.last_cart),
     count(d.last_purchase),
-    sum(
-      CASE
-        WHEN d.last_cart > d.first_view THEN 1
-        WHEN d.first_view IS NOT NULL AND d.next_cart <= d.date + INTERVAL '1' DAY * :conversion_window_days THEN 1
-        ELSE 0
-      END
-    ),
-    sum(
-      CASE
-        WHEN d.last_purchase > d.first_view THEN 1
-        WHEN d.first_view IS NOT NULL AND d.next_purchase <= d.date + INTERVAL '1' DAY * :conversion_window_days THEN 1
-        ELSE 0
-      END
-    )
-  FROM day_windows AS d
-  JOIN feat_sessions AS s ON d.user_id = s.user_id AND d.first_session = s.session_number
-  JOIN first_days AS f ON d.user_id = f.user_id
-  GROUP BY
-    d.date, d.level, d.series_id, coalesce(s.channel, 'unknown'),
-    CASE WHEN d.date = f.first_date THEN 'new' ELSE 'returning' END
+    sum(CASE WHEN d.last_cart > d.first_view OR l.has_cart = 1 THEN 1 ELSE 0 END),
+    sum(CASE WHEN d.last_purchase > d.first_view OR l.has_purchase = 1 THEN 1 ELSE 0 END)
+  FROM day_steps AS d
+  JOIN sessions AS s ON d.user_id = s.user_id AND d.first_session = s.session_number
+  LEFT JOIN later AS l
+    ON d.user_id = l.user_id AND d.level = l.level AND d.series_id = l.series_id AND d.date = l.date
+  GROUP BY d.date, d.level, d.series_id, s.channel, d.user_type
 )
 SELECT
   date,
