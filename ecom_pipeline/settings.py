@@ -49,6 +49,7 @@ class Settings(BaseModel):
     next_item_time_budget_seconds: int = Field(60, gt=0, description="Seconds that training the recommender may take.")
     repeats: Literal["allow", "exclude"] = Field("allow", description="Whether to recommend what a user already had.")
     recommendations_per_user: int = Field(20, gt=0, le=1000, description="Recommendations for each user.")
+    blocked_items: tuple[str, ...] = Field((), description="Products that are never recommended.")
     similar_items_per_item: int = Field(20, gt=0, le=1000, description="Similar products for each product.")
     active_user_days: int = Field(
         180,

@@ -1,5 +1,6 @@
 """When a model is trained anew, and whether a challenger becomes champion."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -42,15 +43,14 @@ def version_in_force(
 
 
 def decide(*, challenger: float, champion: float | None, baseline: float, measure: str) -> Verdict:
-    """Promote a challenger that beats the champion and the baseline on the same held-out windows.
+    """Promote a challenger that beats the champion and the baseline on the same held-out days.
 
-    The figures are errors: lower is better, equal does not win. A figure that is not finite loses.
+    The figures are gains: higher is better, equal does not win, and a figure that is not finite loses.
     """
-    beaten = challenger < baseline and (champion is None or challenger < champion)
-    others = f"{baseline:.4g} of the baseline" + (
-        f" and {champion:.4g} of the champion" if champion is not None else ""
-    )
+    beats_champion = champion is None or not math.isfinite(champion) or challenger > champion
+    promoted = math.isfinite(challenger) and challenger > baseline and beats_champion
+    others = f"{baseline:.4g} of the baseline" + ("" if champion is None else f" and {champion:.4g} of the champion")
     return Verdict(
-        decision="promoted" if beaten else "rejected",
+        decision="promoted" if promoted else "rejected",
         reason=f"{measure}: {challenger:.4g} against {others}, on the same held-out days",
     )

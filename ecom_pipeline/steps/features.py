@@ -55,13 +55,10 @@ def build_feature(
         "cancellation_match_days": settings.cancellation_match_days,
         "active_since": as_of - timedelta(days=settings.forecast_active_days),
     }
-    declared = contracts.table(table_name)
-    with warehouse.transaction():
-        if table_name in CALENDAR_TABLES:
-            with _calendar(warehouse, calendar_of_night(warehouse, profile=profile, settings=settings, as_of=as_of)):
-                rows = warehouse.rebuild(declared, parameters)
-        else:
-            rows = warehouse.rebuild(declared, parameters)
+    needs_calendar = table_name in CALENDAR_TABLES
+    days = calendar_of_night(warehouse, profile=profile, settings=settings, as_of=as_of) if needs_calendar else None
+    with _calendar(warehouse, days), warehouse.transaction():
+        rows = warehouse.rebuild(contracts.table(table_name), parameters)
         warehouse.run("DELETE FROM feature_nights WHERE table_name = :name", {"name": table_name})
         warehouse.run(
             "INSERT INTO feature_nights (table_name, as_of, rows) VALUES (:name, :as_of, :rows)",
@@ -109,8 +106,11 @@ def calendar_of_night(warehouse: Warehouse, *, profile: SourceProfile, settings:
 
 
 @contextmanager
-def _calendar(warehouse: Warehouse, days: pa.Table) -> Iterator[None]:
-    """The calendar under the name that the SQL files know, `shop_calendar`, for as long as the block lasts."""
+def _calendar(warehouse: Warehouse, days: pa.Table | None) -> Iterator[None]:
+    """The calendar, if any, under the name that the SQL files know, `shop_calendar`, for as long as the block lasts."""
+    if days is None:
+        yield
+        return
     warehouse.connection.register("shop_calendar", days)
     try:
         yield

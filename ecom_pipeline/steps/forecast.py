@@ -23,6 +23,7 @@ from ecom_pipeline.registry import (
     decide,
     version_in_force,
 )
+from ecom_pipeline.registry.fingerprint import fingerprint
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.features import require_night
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, SEASONAL_PROFILE, profile_forecasts
@@ -30,16 +31,16 @@ from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ah
 from ecom_pipeline.steps.forecast_judging import (
     Windows,
     figures,
+    gain_over_profile,
     held_out_cutoffs,
     open_windows,
     predict_windows,
-    relative_error,
 )
 from ecom_pipeline.steps.forecast_reconciliation import reconcile
 from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
-    fingerprint,
     fit_forecaster,
+    go_on_from,
     training_frame,
     training_settings,
 )
@@ -134,16 +135,15 @@ def train_forecaster(
         )
         champion = registry.champion(MODEL, as_of)
         verdict = decide(
-            challenger=relative_error(metrics),
-            champion=_champion_error(warehouse, registry, champion, windows) if champion else None,
-            baseline=1.0,
-            measure="error relative to the seasonal profile",
+            challenger=gain_over_profile(metrics),
+            champion=_champion_gain(warehouse, registry, champion, windows) if champion else None,
+            baseline=0.0,
+            measure="share of the seasonal profile's error saved",
         )
-        serving = fit_forecaster(
+        serving = go_on_from(
+            judged,
             history,
-            covariates=covariates,
             settings=settings,
-            seconds=settings.forecast_time_budget_seconds / 2,
             on_progress=lambda stage, share: progress(f"{stage} on all days", 0.6 + 0.35 * share),
         )
     except (ForecastingError, ArithmeticError) as error:
@@ -174,7 +174,6 @@ def _judge(
         past,
         covariates=covariates,
         settings=settings,
-        seconds=settings.forecast_time_budget_seconds / 2,
         on_progress=lambda stage, share: progress(f"{stage} before the held-out days", 0.05 + 0.35 * share),
     )
     windows = open_windows(
@@ -189,10 +188,10 @@ def _judge(
     return judged, windows, figures(windows, predictions)
 
 
-def _champion_error(warehouse: Warehouse, registry: Registry, champion: ModelVersion, windows: Windows) -> float:
+def _champion_gain(warehouse: Warehouse, registry: Registry, champion: ModelVersion, windows: Windows) -> float:
     """The champion's figure on the challenger's windows, from its fit that saw none of them."""
     judged = FittedForecaster.load(registry.folder(champion) / JUDGED)
-    return relative_error(figures(windows, predict_windows(warehouse, judged, windows, on_share=lambda share: None)))
+    return gain_over_profile(figures(windows, predict_windows(warehouse, judged, windows, on_share=lambda share: None)))
 
 
 def forecast_sales(

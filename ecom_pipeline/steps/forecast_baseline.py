@@ -27,6 +27,6 @@ def profile_forecasts(
     history["y"] = history["y"].mask(history["is_closed"] > 0)
     forecasts = seasonal_profile(history, horizon, "D", future=future).drop(columns="point")
     values = ["mean", *QUANTILES]
-    closed = (future["is_closed"] > 0).to_numpy()
-    forecasts[values] = forecasts[values].clip(lower=0.0).mask(closed, 0.0)
+    is_open = (future["is_closed"] <= 0).to_numpy(dtype=float)
+    forecasts[values] = forecasts[values].clip(lower=0.0).mul(is_open, axis=0)
     return forecasts

@@ -155,15 +155,15 @@ def _scores(rows: pd.DataFrame, scales: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def relative_error(metrics: Sequence[Metric]) -> float:
-    """One figure for the gate: error of the model / error of the profile, 1 where they are equal.
+def gain_over_profile(metrics: Sequence[Metric]) -> float:
+    """One figure for the gate: the share of the profile's error that the model saves, 0 where they are equal.
 
-    The mean, over measures and levels, of the ratios of weighted pinball loss (the whole distribution) and of RMSSE
+    The mean, over measures and levels, of the savings in weighted pinball loss (the whole distribution) and in RMSSE
     (the mean).
     """
-    ratios = [
-        row.value / row.baseline_value
+    savings = [
+        1.0 - row.value / row.baseline_value
         for row in metrics
         if row.metric in ("wpl", "rmsse") and row.baseline_value is not None and row.baseline_value > 0
     ]
-    return float(np.mean(ratios)) if ratios else float("nan")
+    return float(np.mean(savings)) if savings else float("nan")

@@ -1,6 +1,5 @@
 """A sales forecaster of one version: fitting it, judging it, keeping it, and loading it again."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
 
 FIT_PRODUCTS = 3_000
 """Products that the network learns from, the largest first; it forecasts all. More of them cost time and add little."""
+
+FIT_SHARE = 0.75
+"""Share of the time budget for the fit that is judged; the rest goes into learning the held-out days as well."""
+
+Progress = Callable[[str, float], None]
 
 COVARIATES_FILE = "covariates.json"
 
@@ -89,25 +93,30 @@ def training_frame(warehouse: Warehouse, series: pd.DataFrame, *, covariates: Co
     return history_of(warehouse, series_to_fit(series), covariates=covariates, cutoff=cutoff)
 
 
-def fingerprint(frame: pd.DataFrame) -> str:
-    """A hash of a frame's contents, in its order."""
-    digest = hashlib.sha256(",".join(frame.columns).encode())
-    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def fit_forecaster(
-    history: pd.DataFrame,
-    *,
-    covariates: Covariates,
-    settings: Settings,
-    seconds: float,
-    on_progress: Callable[[str, float], None],
+    history: pd.DataFrame, *, covariates: Covariates, settings: Settings, on_progress: Progress
 ) -> FittedForecaster:
-    """Fit a new forecaster to `history` within about `seconds`."""
+    """Fit a new forecaster to `history`, within most of the time budget."""
+    forecaster = _unfitted(covariates, settings, share=FIT_SHARE, on_progress=on_progress)
+    return FittedForecaster(forecaster=forecaster.fit(history), covariates=covariates)
+
+
+def go_on_from(
+    fitted: FittedForecaster, history: pd.DataFrame, *, settings: Settings, on_progress: Progress
+) -> FittedForecaster:
+    """A second forecaster that has learnt from the newer days of `history` too, within the rest of the time budget.
+
+    `fitted` stays as it is.
+    """
+    forecaster = _unfitted(fitted.covariates, settings, share=1.0 - FIT_SHARE, on_progress=on_progress)
+    forecaster.model_ = fitted.forecaster.model_
+    return FittedForecaster(forecaster=forecaster.update(history), covariates=fitted.covariates)
+
+
+def _unfitted(covariates: Covariates, settings: Settings, *, share: float, on_progress: Progress) -> "SalesForecaster":
     from ecom_pipeline.forecasting import SalesForecaster
 
-    forecaster = SalesForecaster(
+    return SalesForecaster(
         freq="D",
         horizon=settings.horizon_days,
         known_future=covariates.known_future,
@@ -115,7 +124,6 @@ def fit_forecaster(
         static=STATIC,
         cell=settings.forecast_cell,
         seed=settings.seed,
-        time_budget_s=seconds,
+        time_budget_s=share * settings.forecast_time_budget_seconds,
+        on_progress=on_progress,
     )
-    forecaster.fit(history, on_progress=on_progress)
-    return FittedForecaster(forecaster=forecaster, covariates=covariates)

@@ -1,0 +1,73 @@
+"""Events, users and products of one night as the recommender reads them."""
+
+from datetime import date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ecom_pipeline.settings import Settings
+from ecom_pipeline.warehouse import Warehouse
+
+# Taking something back says nothing of what comes next.
+_EVENTS = """
+SELECT user_id, item_id, position, event_ts, event
+FROM feat_user_events
+WHERE event NOT IN ('return', 'remove')
+ORDER BY user_id, position
+"""
+
+_HISTORIES = """
+WITH active AS (
+  SELECT user_id FROM feat_user_events GROUP BY user_id HAVING max(event_date) > :active_since
+)
+SELECT events.user_id, events.item_id, events.position, events.event_ts, events.event
+FROM feat_user_events AS events
+JOIN active ON active.user_id = events.user_id
+WHERE events.event NOT IN ('return', 'remove')
+ORDER BY events.user_id, events.position
+"""
+
+_SOLD = """
+SELECT item_id
+FROM feat_items
+WHERE (active_to IS NULL OR active_to > :as_of)
+  AND (stock IS NULL OR stock > 0)
+  AND last_seen > :seen_since
+ORDER BY item_id
+"""
+
+
+def events_of_night(warehouse: Warehouse) -> pa.Table:
+    """What users did, in order: user_id, item_id, position, event_ts, event."""
+    return warehouse.arrow(_EVENTS)
+
+
+def histories_of_active_users(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Table:
+    """The events of users who did something within `active_user_days` before the night."""
+    return warehouse.arrow(_HISTORIES, {"active_since": as_of - timedelta(days=settings.active_user_days)})
+
+
+def active_histories(events: pa.Table, *, cutoff: datetime, days: int) -> pa.Table:
+    """Of `events` up to `cutoff`, those of users who did something in its last `days`."""
+    recent = pc.greater(events.column("event_ts"), pa.scalar(cutoff - timedelta(days=days), pa.timestamp("us")))
+    active = pc.unique(events.filter(recent).column("user_id"))
+    return events.filter(pc.is_in(events.column("user_id"), value_set=active))
+
+
+def items_still_sold(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Array:
+    """Products that may be recommended: on sale after the night, not out of stock, and not forgotten by everyone."""
+    parameters = {"as_of": as_of, "seen_since": as_of - timedelta(days=settings.forecast_active_days)}
+    return warehouse.arrow(_SOLD, parameters).column("item_id").combine_chunks()
+
+
+def item_names(warehouse: Warehouse) -> pa.Table:
+    """item_id, name, category: the words of reasons."""
+    return warehouse.arrow("SELECT item_id, coalesce(name, item_id) AS name, category FROM feat_items ORDER BY item_id")
+
+
+def end_of_day(warehouse: Warehouse, day: date) -> datetime | None:
+    """Time of the last event up to the end of `day` in the shop's time zone; None without any."""
+    ended: datetime | None = warehouse.scalar(
+        "SELECT max(event_ts) FROM feat_user_events WHERE event_date <= :day", {"day": day}
+    )
+    return ended

@@ -1,0 +1,120 @@
+"""How good a recommender is on held-out days: next event and next purchase, beside popularity and co-visitation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from ecom_pipeline.recommending import Evaluation, NextItemRecommender, PurchasePredictor, TemporalSplit, evaluate
+from ecom_pipeline.recommending.calibration import calibration_metrics
+from ecom_pipeline.registry import Metric
+
+KS = (5, 10, 20)
+GATE_METRIC = "ndcg@10"
+SLICE_METRICS = ("hr@10", "ndcg@10")
+FEWEST_CASES = 30
+"""Cases that a held-out set needs to be judged on; fewer say more of chance than of the model."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What users did in the held-out days, and the figures of the better floor by dataset."""
+
+    split: TemporalSplit
+    targets: dict[str, pa.Table]
+    floors: dict[str, Evaluation]
+
+
+def open_held_out(split: TemporalSplit, floors: Sequence[NextItemRecommender]) -> HeldOut:
+    """Judge the floors (fitted on the split's past) on the sets that have enough cases; the better one stays."""
+    targets = {
+        name: table
+        for name, table in (("next event", split.next_event), ("next purchase", split.next_purchase))
+        if table.num_rows >= FEWEST_CASES
+    }
+    best = {
+        name: max(
+            (evaluate(floor, split.histories, table, k=KS) for floor in floors),
+            key=lambda evaluation: evaluation.metrics[GATE_METRIC],
+        )
+        for name, table in targets.items()
+    }
+    return HeldOut(split=split, targets=targets, floors=best)
+
+
+def figures(recommender: NextItemRecommender, held_out: HeldOut) -> tuple[Metric, ...]:
+    """Metrics by dataset, of the recommender and of the better floor on the same cases; and by slice."""
+    rows: list[Metric] = []
+    for name, table in held_out.targets.items():
+        ours = evaluate(recommender, held_out.split.histories, table, k=KS)
+        theirs = held_out.floors[name]
+        rows += _rows(name, ours.metrics, theirs.metrics, tuple(ours.metrics))
+        for part, metrics in ours.slices.items():
+            rows += _rows(f"{name}, {part}", metrics, theirs.slices.get(part, {}), SLICE_METRICS)
+    return tuple(rows)
+
+
+def _rows(dataset: str, ours: dict[str, float], theirs: dict[str, float], names: tuple[str, ...]) -> list[Metric]:
+    return [
+        Metric(
+            dataset=dataset,
+            metric=name.replace("@", "_"),
+            value=ours[name],
+            baseline_value=theirs[name] if np.isfinite(theirs.get(name, np.nan)) else None,
+            n=int(ours["n"]),
+        )
+        for name in names
+        if name != "n" and np.isfinite(ours[name])
+    ]
+
+
+def gain_over_floors(metrics: Sequence[Metric], held_out: HeldOut) -> float:
+    """One figure for the gate: NDCG@10 of the model / of the better floor - 1, mean over the datasets."""
+    wanted = GATE_METRIC.replace("@", "_")
+    gains = [
+        row.value / row.baseline_value - 1.0
+        for row in metrics
+        if row.dataset in held_out.targets and row.metric == wanted and row.baseline_value
+    ]
+    return float(np.mean(gains)) if gains else float("nan")
+
+
+def purchase_figures(
+    predictor: PurchasePredictor,
+    recommender: NextItemRecommender,
+    events: pa.Table,
+    *,
+    histories: pa.Table,
+    cutoff: datetime,
+    k: int,
+) -> tuple[Metric, ...]:
+    """Calibration of purchase probabilities in the held-out days; the baseline knows only the share that is bought."""
+    # every active user, whether or not anything followed: those who stayed away are what a probability is about
+    recommended = recommender.recommend(histories, k)
+    if not recommended.num_rows:
+        return ()
+    predicted = predictor.predict(histories, recommended, as_of=cutoff)
+    bought = _bought_after(events, cutoff=cutoff, days=predictor.window_days)
+    pairs = zip(predicted.column("user_id").to_pylist(), predicted.column("item_id").to_pylist(), strict=True)
+    labels = np.fromiter((pair in bought for pair in pairs), dtype=np.float64, count=predicted.num_rows)
+    scores = calibration_metrics(predicted.column("probability").to_numpy(), labels)
+    dataset = f"purchase within {predictor.window_days} days"
+    return tuple(
+        Metric(dataset=dataset, metric=name, value=scores[name], baseline_value=floor, n=int(scores["n"]))
+        for name, floor in (
+            ("brier", scores["brier_base"]),
+            ("ece", None),
+            ("mean_probability", scores["base_rate"]),
+        )
+    )
+
+
+def _bought_after(events: pa.Table, *, cutoff: datetime, days: int) -> set[tuple[str, str]]:
+    when = events.column("event_ts").to_numpy().astype("datetime64[us]")
+    start = np.datetime64(cutoff, "us")
+    inside = (when > start) & (when <= start + np.timedelta64(days, "D"))
+    inside &= np.asarray(events.column("event").to_numpy(zero_copy_only=False) == "purchase")
+    chosen = events.filter(pa.array(inside))
+    return set(zip(chosen.column("user_id").to_pylist(), chosen.column("item_id").to_pylist(), strict=True))
