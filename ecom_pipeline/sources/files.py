@@ -167,6 +167,13 @@ def open_unpacked(file: LandingFile, compression: str) -> Any:
     return pa.input_stream(str(file.absolute), compression=compression)
 
 
+def cut_short(file: LandingFile, error: Exception) -> FileRefusedError:
+    """The error for a packed file that ends too early."""
+    return FileRefusedError(
+        f"{file.path}: cannot be unpacked to its end ({error}); the file is cut short or damaged, send it again"
+    )
+
+
 def fingerprint(file: LandingFile, compression: str) -> Fingerprint:
     """Hash the file and count its lines in one pass (two for packed files).
 
@@ -193,9 +200,7 @@ def fingerprint(file: LandingFile, compression: str) -> Fingerprint:
                 has_nul = has_nul or b"\x00" in chunk
                 last = chunk[-1:]
     except (OSError, EOFError) as error:
-        raise FileRefusedError(
-            f"{file.path}: cannot be unpacked to its end ({error}); the file is cut short or damaged, send it again"
-        ) from error
+        raise cut_short(file, error) from error
     if compression == "none":
         digest = running.hexdigest()
     return Fingerprint(digest, newlines, returns, last in b"\r\n", has_nul)

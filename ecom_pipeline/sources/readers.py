@@ -11,6 +11,7 @@ from ecom_pipeline.sources.files import (
     FileRefusedError,
     LandingFile,
     compression_of,
+    cut_short,
     open_unpacked,
 )
 from ecom_pipeline.sources.profile import RESERVED_RAW_COLUMNS, CsvDialect
@@ -74,15 +75,13 @@ def _parquet_columns(file: LandingFile) -> list[str]:
 
 
 def _header(file: LandingFile, dialect: CsvDialect, compression: str) -> tuple[list[str], int]:
-    with open_unpacked(file, compression) as stream:
-        head = stream.read(MAX_HEADER_BYTES)
     try:
-        text = head.decode(_PYTHON_ENCODING[dialect.encoding], errors="strict" if len(head) < 1024 else "replace")
-    except UnicodeDecodeError as error:
-        raise FileRefusedError(
-            f"{file.path}: line 1: the header is not {dialect.encoding}; set csv.encoding"
-        ) from error
-    lines = text.splitlines(keepends=True)[dialect.skip_lines :]
+        with open_unpacked(file, compression) as stream:
+            head = stream.read(MAX_HEADER_BYTES)
+    except OSError as error:
+        raise cut_short(file, error) from error
+    lines = head.decode(_PYTHON_ENCODING[dialect.encoding], errors="replace").splitlines(keepends=True)
+    lines = lines[dialect.skip_lines :]
     if not lines:
         raise FileRefusedError(
             f"{file.path}: line {dialect.skip_lines + 1}: the file has no header; "
@@ -102,6 +101,10 @@ def _header(file: LandingFile, dialect: CsvDialect, compression: str) -> tuple[l
         raise FileRefusedError(
             f"{file.path}: line {dialect.skip_lines + 1}: the header cannot be read ({error}); is a quote not closed?"
         ) from error
+    if any("\ufffd" in name for name in names):
+        raise FileRefusedError(
+            f"{file.path}: line {dialect.skip_lines + 1}: the header is not {dialect.encoding}; set csv.encoding"
+        )
     return [name.strip() for name in names], reader.line_num
 
 

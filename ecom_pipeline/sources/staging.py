@@ -83,6 +83,8 @@ class Staging:
     def typing_rules(self) -> list[Rule]:
         """What must hold for a row to have the types of its feed."""
         rules: list[Rule] = []
+        if self.reader.format == "jsonl":
+            rules.append(Rule("not_json", "NOT _is_object", "the line is not a JSON object"))
         for column in self._feed_columns():
             if column.name not in self.reader.columns:
                 continue
@@ -209,6 +211,8 @@ class Staging:
             f"{tried(entry, text=True)} AS _key_given_{position}"
             for position, entry in enumerate(self.reader.key_expressions)
         ]
+        if self.reader.format == "jsonl":
+            given.append("_is_object")
         if exact:
             # Candidates share the hash of the columns that every file has; the whole rows are compared among them.
             hashed = parts if self.reader.format == "jsonl" else [quoted(name) for name in self.reader.needed_columns]
@@ -236,11 +240,16 @@ class Staging:
     def _raw_rows(self, rows: str) -> str:
         if self.reader.format != "jsonl":
             return f"raw_{self.feed} AS raw WHERE {rows}"
-        fields = ", ".join(
-            f"json_extract_string({TEXT_COLUMN}, {literal(json_path(name))}) AS {quoted(name)}"
-            for name in self.reader.needed_columns
+        names = self.reader.needed_columns
+        paths = ", ".join(literal(json_path(name)) for name in names)
+        fields = ", ".join(f"_fields[{position}] AS {quoted(name)}" for position, name in enumerate(names, start=1))
+        return (
+            f"(SELECT _file_id, _line, {TEXT_COLUMN}, _is_object, {fields} FROM (\n"
+            f"SELECT *, json_extract_string(_json, [{paths}]) AS _fields, "
+            "COALESCE(json_type(_json) = 'OBJECT', FALSE) AS _is_object FROM (\n"
+            f"SELECT *, CASE WHEN json_valid({TEXT_COLUMN}) THEN {TEXT_COLUMN} END AS _json "
+            f"FROM raw_{self.feed} AS raw WHERE {rows}))) AS raw"
         )
-        return f"(SELECT _file_id, _line, {TEXT_COLUMN}, {fields} FROM raw_{self.feed} AS raw WHERE {rows}) AS raw"
 
     def _typed_column(self, column: Column) -> str:
         if column.name not in self.reader.columns:
