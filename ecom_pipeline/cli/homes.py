@@ -3,7 +3,7 @@
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -12,9 +12,7 @@ from rich.console import Console
 from ecom_pipeline.cli.failures import CommandError
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, QuietOption
 from ecom_pipeline.settings import Home, Settings
-
-if TYPE_CHECKING:
-    from ecom_pipeline.sources.profile import SourceProfile
+from ecom_pipeline.sources.profile import Feed, SourceProfile, read_profile
 
 INCOMING_SUFFIX = ".incoming"
 
@@ -39,8 +37,6 @@ def init(
 
       ecom-pipeline init --profile my_shop.yaml --home shop
     """
-    from ecom_pipeline.sources.profile import read_profile
-
     console = Console(quiet=quiet, highlight=False)
     shop = Home(home)
     existed = shop.settings_file.exists()
@@ -77,10 +73,10 @@ def init(
         )
 
 
-def landing_folders(source: "SourceProfile") -> dict[str, tuple[str, ...]]:
+def landing_folders(source: SourceProfile) -> dict[str, tuple[str, ...]]:
     """Folder below landing -> patterns of the files that the profile reads there."""
     folders: dict[str, tuple[str, ...]] = {}
-    read = [(reader.folder or feed, reader.files) for feed, readers in source.feeds.items() for reader in readers]
+    read = [(reader.folder or feed, reader.files) for feed in get_args(Feed) for reader in source.readers(feed)]
     read += [(lookup.folder, lookup.files) for lookup in source.lookups.values()]
     for folder, patterns in read:
         folders[folder] = tuple(dict.fromkeys((*folders.get(folder, ()), *patterns)))

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, QuietOption, existing_home
@@ -47,13 +48,12 @@ def nightly(
     run = _run(shop, night, quiet=quiet or as_json, log=log)
     if run.succeeded and not quiet:
         from ecom_pipeline.cli.summary import print_summary, summarise
-        from ecom_pipeline.cli.watching import terminal_console
 
         summary = summarise(shop.published_file, run)
         if as_json:
             typer.echo(summary.as_json())
         else:
-            print_summary(terminal_console(), summary, run)
+            print_summary(Console(highlight=False), summary, run)
     raise_for(run)
 
 
@@ -142,11 +142,12 @@ def refuse_unfinished(home: Home, night: date) -> None:
 
 
 def _run(home: Home, night: date, *, quiet: bool, log: bool) -> NightRun:
-    from ecom_pipeline.cli.watching import terminal_console, watched
+    from ecom_pipeline.cli.watching import console_of_our_own, watched
     from ecom_pipeline.orchestration.running import run_night, steps_of_a_night
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    console = terminal_console(quiet=quiet)
-    console.print(f"The night of {night} in {home.root}", soft_wrap=True)
-    with watched(console, steps=steps_of_a_night(home), title=f"night of {night}") as observer:
-        return run_night(home, night, observer=observer, log=log)
+    steps = steps_of_a_night(home)
+    with console_of_our_own(quiet=quiet, log=log) as console:
+        console.print(f"The night of {night} in {home.root}", soft_wrap=True)
+        with watched(console, steps=steps, title=f"night of {night}") as observer:
+            return run_night(home, night, observer=observer, log=log)

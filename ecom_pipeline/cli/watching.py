@@ -4,18 +4,49 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from ecom_pipeline.orchestration.checks import CHECKS_SUFFIX
 
+OUTPUT_DESCRIPTORS = (1, 2)
 
-def terminal_console(*, quiet: bool = False) -> Console:
-    """A console on the terminal itself: Dagster redirects the file descriptor of stdout into a run's log meanwhile."""
-    if sys.stdout.isatty():
-        return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"), quiet=quiet, highlight=False)
-    return Console(quiet=quiet, highlight=False, width=120)
+
+@contextmanager
+def console_of_our_own(*, quiet: bool, log: bool) -> Iterator[Console]:
+    """A console for the time of a run, in which everybody else's output is kept off the terminal unless `log`.
+
+    What libraries print (TensorFlow's start-up notes, above all) is captured by Dagster into the log of the run, which
+    the UI shows; here it would tear the progress apart. They write to the file descriptors, so these are redirected.
+    """
+    if log or not _is_descriptor(sys.stdout):
+        yield Console(quiet=quiet, highlight=False)
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(descriptor) for descriptor in OUTPUT_DESCRIPTORS]
+    with os.fdopen(kept[0], "w", encoding="utf-8", closefd=False) as terminal:
+        try:
+            with Path(os.devnull).open("wb") as nowhere:
+                for descriptor in OUTPUT_DESCRIPTORS:
+                    os.dup2(nowhere.fileno(), descriptor)
+            yield Console(file=terminal, quiet=quiet, highlight=False)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, original in zip(OUTPUT_DESCRIPTORS, kept, strict=True):
+                os.dup2(original, descriptor)
+                os.close(original)
+
+
+def _is_descriptor(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == OUTPUT_DESCRIPTORS[0]
+    except (OSError, ValueError):  # a test's or a notebook's stand-in
+        return False
 
 
 class TerminalObserver:
