@@ -133,14 +133,14 @@ VALIDATION_RESULTS = Table(
         Column(
             "suite",
             "VARCHAR",
-            "contract (the table's own rules), or the further check that asked: volume, ledger, models, …",
+            "contract (the table's own rules), or what else asked: health, ledger, bad_rows, models, completeness.",
             nullable=False,
         ),
         Column("rule", "VARCHAR", "What was expected, in words.", nullable=False),
         Column(
             "expectation",
             "VARCHAR",
-            "Great Expectations' type of the expectation, or the name of our own check.",
+            "Great Expectations' type of the expectation, or the name of a check beyond contracts.",
             nullable=False,
         ),
         Column("severity", "VARCHAR", "error (blocks publishing) or warn.", nullable=False),

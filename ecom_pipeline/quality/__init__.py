@@ -1,6 +1,20 @@
 """Data quality: contracts run as Great Expectations suites, and the checks that look beyond one table's rows."""
 
+from ecom_pipeline.quality.health import check_health
+from ecom_pipeline.quality.ledger import check_bad_row_share, check_conservation
+from ecom_pipeline.quality.outputs import check_forecasts, check_model_cutoffs, check_recommendations
 from ecom_pipeline.quality.results import CheckResult, TableValidation
 from ecom_pipeline.quality.validation import raw_contract, validate
 
-__all__ = ["CheckResult", "TableValidation", "raw_contract", "validate"]
+__all__ = [
+    "CheckResult",
+    "TableValidation",
+    "check_bad_row_share",
+    "check_conservation",
+    "check_forecasts",
+    "check_health",
+    "check_model_cutoffs",
+    "check_recommendations",
+    "raw_contract",
+    "validate",
+]

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+import pyarrow as pa
+
+import ecom_pipeline
 from ecom_pipeline.contracts import PUBLISHED_TABLES, Table, comment_statements, create_statement, literal, table
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Warehouse, WarehouseError
 
@@ -53,10 +55,10 @@ def publish(
     with _only_publisher(target):
         _clear_leftovers(target)
         nights = _nights_to_keep(warehouse, keep_nights)
-        _describe(warehouse, nights=nights, profile=profile, is_synthetic=is_synthetic)
+        about = _about(nights=nights, profile=profile, is_synthetic=is_synthetic)
         building = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.building")
         try:
-            rows = _build(warehouse, building, first_night=nights[0] if nights else None)
+            rows = _build(warehouse, building, about=about, first_night=nights[0] if nights else None)
             if target.exists():
                 shutil.copymode(target, building)
             _sync(building)
@@ -65,6 +67,8 @@ def publish(
             _sync(target.parent)
         finally:
             _clear_leftovers(target)
+        # Last, so that the warehouse never claims to have published what it did not.
+        warehouse.rebuild_from_arrow(table("about"), about)
     return PublishReport(
         target=target, rows=rows, nights=nights, bytes=size, seconds=round(time.monotonic() - started, 3)
     )
@@ -96,41 +100,44 @@ def _nights_to_keep(warehouse: Warehouse, keep_nights: int) -> tuple[date, ...]:
     return tuple(sorted(night for (night,) in found))
 
 
-def _describe(warehouse: Warehouse, *, nights: tuple[date, ...], profile: str | None, is_synthetic: bool) -> None:
-    warehouse.rebuild(
-        table("about"),
+def _about(*, nights: tuple[date, ...], profile: str | None, is_synthetic: bool) -> pa.Table:
+    return pa.table(
         {
-            "as_of": nights[-1] if nights else None,
-            "first_night": nights[0] if nights else None,
-            "nights": len(nights),
-            "published_at": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
-            "code_version": version("ecom-pipeline"),
-            "profile": profile,
-            "is_synthetic": is_synthetic,
-        },
-        sql="""
-        SELECT CAST(:as_of AS DATE) AS as_of, CAST(:first_night AS DATE) AS first_night, :nights AS nights,
-               CAST(:published_at AS TIMESTAMP) AS published_at, :code_version AS code_version,
-               CAST(:profile AS VARCHAR) AS profile, :is_synthetic AS is_synthetic
-        """,
+            "as_of": pa.array([nights[-1] if nights else None], pa.date32()),
+            "first_night": pa.array([nights[0] if nights else None], pa.date32()),
+            "nights": pa.array([len(nights)], pa.int32()),
+            "published_at": pa.array([datetime.now(UTC).replace(tzinfo=None)], pa.timestamp("us")),
+            "code_version": pa.array([ecom_pipeline.__version__]),
+            "profile": pa.array([profile], pa.string()),
+            "is_synthetic": pa.array([is_synthetic]),
+        }
     )
 
 
-def _build(warehouse: Warehouse, file: Path, *, first_night: date | None) -> dict[str, int]:
+def _build(warehouse: Warehouse, file: Path, *, about: pa.Table, first_night: date | None) -> dict[str, int]:
     connection = warehouse.connection
     connection.execute(f"ATTACH {literal(str(file))} AS {DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
+    connection.register("about_publication", about)
     try:
-        rows = {
-            name: _copy(warehouse, declared, name, first_night=first_night)
-            for name, declared in PUBLISHED_TABLES.items()
-        }
+        with warehouse.transaction():  # one, and not one a comment: each would be synced to the disk
+            rows = {
+                name: _copy(
+                    warehouse,
+                    declared,
+                    name,
+                    source="about_publication" if name == "about" else declared.name,
+                    first_night=first_night,
+                )
+                for name, declared in PUBLISHED_TABLES.items()
+            }
         connection.execute(f"CHECKPOINT {DATABASE}")
     finally:
+        connection.unregister("about_publication")
         connection.execute(f"DETACH {DATABASE}")
     return rows
 
 
-def _copy(warehouse: Warehouse, declared: Table, name: str, *, first_night: date | None) -> int:
+def _copy(warehouse: Warehouse, declared: Table, name: str, *, source: str, first_night: date | None) -> int:
     target = f"{DATABASE}.{name}"
     warehouse.connection.execute(create_statement(declared, name=target))
     columns = ", ".join(declared.column_names)
@@ -139,7 +146,7 @@ def _copy(warehouse: Warehouse, declared: Table, name: str, *, first_night: date
         kept = f" WHERE as_of IS NULL OR as_of >= DATE '{first_night.isoformat()}'"
     order = f" ORDER BY {', '.join(declared.key)}" if declared.key else ""
     ((rows,),) = warehouse.connection.execute(
-        f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {declared.name}{kept}{order}"
+        f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source}{kept}{order}"
     ).fetchall()
     for statement in comment_statements(declared, name=target):
         warehouse.connection.execute(statement)
