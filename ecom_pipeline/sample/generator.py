@@ -56,8 +56,8 @@ def generate_shop(target: Path, plan: ShopPlan, *, on_progress: Progress | None 
         FileExistsError: if a file is there already.
     """
     target.mkdir(parents=True, exist_ok=True)
-    with _Exports(target, plan) as exports:
-        shop = _Shop(plan, exports)
+    with Exports(target, plan) as exports:
+        shop = Shop(plan, exports)
         for day in range(plan.days):
             shop.live(day)
             if on_progress is not None:
@@ -66,7 +66,7 @@ def generate_shop(target: Path, plan: ShopPlan, *, on_progress: Progress | None 
     return exports.report()
 
 
-class _Exports:
+class Exports:
     """All files of the export, and the ledger of the dirt in them."""
 
     def __init__(self, target: Path, plan: ShopPlan) -> None:
@@ -80,7 +80,7 @@ class _Exports:
         self.late: defaultdict[tuple[str, int], list[pa.Table]] = defaultdict(list)
         self._cut = False
 
-    def __enter__(self) -> "_Exports":
+    def __enter__(self) -> "Exports":
         ledger = self.target / DIRT_LEDGER
         if ledger.exists():
             raise FileExistsError(f"{ledger} is there already; generate a shop into an empty folder")
@@ -165,10 +165,10 @@ class _Exports:
         )
 
 
-class _Shop:
+class Shop:
     """The shop between two days."""
 
-    def __init__(self, plan: ShopPlan, exports: _Exports) -> None:
+    def __init__(self, plan: ShopPlan, exports: Exports) -> None:
         self.plan = plan
         self.exports = exports
         self.catalogue: Catalogue = make_catalogue(plan)
@@ -182,6 +182,13 @@ class _Shop:
         self.orders = 0
         self.sessions = 0
         self.told_cents = self.market_days.cents.copy()
+
+    @property
+    def remembered(self) -> int:
+        """Visits, returns and late rows that are planned for later days."""
+        lines = sum(len(part["item"]) for parts in self.aftermath.values() for part in parts)
+        late = sum(len(rows) for tables in self.exports.late.values() for rows in tables)
+        return len(self.intentions) + lines + late
 
     def live(self, day: int) -> None:
         """One day, from the morning's deliveries to the evening's exports."""

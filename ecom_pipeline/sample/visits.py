@@ -54,6 +54,9 @@ class Intentions:
     def __init__(self) -> None:
         self._due: defaultdict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
 
+    def __len__(self) -> int:
+        return sum(len(person) for planned in self._due.values() for person, _, _ in planned)
+
     def add(self, *, days: np.ndarray, person: np.ndarray, item: np.ndarray, eagerness: float) -> None:
         """Plan a visit for each entry on its day."""
         order = np.argsort(days, kind="stable")

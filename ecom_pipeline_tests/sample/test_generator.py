@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ecom_pipeline.sample import SAMPLE_SHOP, ShopPlan, generate_shop
+from ecom_pipeline.sample.generator import Exports, Shop
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import load_landing, read_profile, update_core
 from ecom_pipeline.warehouse import open_warehouse
@@ -158,17 +158,17 @@ def test_rows_grow_with_visits(tmp_path: Path) -> None:
     assert 7 < many.rows["browse"] / few.rows["browse"] < 13
 
 
-def test_memory_does_not_grow_with_the_days(tmp_path: Path) -> None:
-    def peak(days: int) -> int:
-        tracemalloc.start()
-        generate_shop(tmp_path / str(days), replace(SMALL, visits_per_day=100, days=days, archive_until=None))
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return most
-
-    peak(2)  # imports
+def test_what_the_shop_remembers_does_not_grow_with_the_days(tmp_path: Path) -> None:
+    plan = replace(SMALL, days=110, visits_per_day=100, archive_until=None, file_format="csv")
+    remembered = []
+    with Exports(tmp_path, plan) as exports:
+        shop = Shop(plan, exports)
+        for day in range(plan.days):
+            shop.live(day)
+            remembered.append(shop.remembered)
     # What people plan to buy again reaches six weeks ahead; from then on a day forgets as much as it learns.
-    assert peak(90) < 1.25 * peak(45)
+    assert remembered[10] < remembered[50]
+    assert max(remembered[80:]) < 1.5 * max(remembered[40:70])
 
 
 # What makes the shop worth forecasting
