@@ -18,9 +18,9 @@ from ecom_pipeline.orchestration.assets.published import published_asset
 from ecom_pipeline.orchestration.assets.trajectories import trajectory_assets
 from ecom_pipeline.orchestration.jobs import INGEST_JOB, ingest_job, night_schedule, nightly_job
 from ecom_pipeline.orchestration.landing import landing_sensor
-from ecom_pipeline.orchestration.nights import night_partitions
+from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE, last_day_of_sample, night_partitions
 from ecom_pipeline.orchestration.questions import all_checks
-from ecom_pipeline.orchestration.resources import SAMPLE_PROFILE, observer_resource, shop_resource
+from ecom_pipeline.orchestration.resources import observer_resource, shop_resource
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import read_profile
 
@@ -38,7 +38,7 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
     is_made = shop_home.settings_file.exists()
     settings = shop_home.settings() if is_made else Settings(profile=SAMPLE_PROFILE)
     profile = read_profile(settings.profile, base=shop_home.root)
-    partitions = night_partitions(profile.shop.time_zone)
+    partitions = night_partitions(profile.shop.time_zone, until=last_day_of_sample(settings.profile))
     # The sample shop gets no new data, and a home that is not made yet cannot run; there, nothing starts by itself.
     runs_by_itself = is_made and settings.profile != SAMPLE_PROFILE
     return dg.Definitions(

@@ -11,7 +11,7 @@ from rich.console import Console
 from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, QuietOption, existing_home
 from ecom_pipeline.orchestration.running import NightRun
-from ecom_pipeline.settings import Home
+from ecom_pipeline.settings import Home, Settings
 
 DAY = "%Y-%m-%d"
 LogOption = Annotated[bool, typer.Option("--log", help="Print Dagster's event log to stderr.")]
@@ -117,28 +117,34 @@ def raise_for(run: NightRun) -> None:
 
 def default_night(home: Home) -> date:
     """Yesterday in the shop's time zone; for the bundled sample shop the last day of its data."""
-    from ecom_pipeline.orchestration.nights import yesterday_in
-    from ecom_pipeline.sources.profile import read_profile
+    from ecom_pipeline.orchestration.nights import last_day_of_sample, yesterday_in
 
     settings = home.settings()
-    return yesterday_in(read_profile(settings.profile, base=home.root).shop.time_zone)
+    return last_day_of_sample(settings.profile) or yesterday_in(_time_zone(home, settings))
 
 
 def refuse_unfinished(home: Home, night: date) -> None:
-    """Refuse a night whose day is not over, or that lies before the first that may be run.
+    """Refuse a night that is still to come, or that lies before the first that may be run.
 
     Raises:
-        CommandError: naming the last night that can be run.
+        CommandError: naming the nights that can be run.
     """
-    from ecom_pipeline.orchestration.nights import FIRST_NIGHT, today_in
+    from ecom_pipeline.orchestration.nights import FIRST_NIGHT, last_day_of_sample, today_in
+
+    settings = home.settings()
+    time_zone = _time_zone(home, settings)
+    last = max(today_in(time_zone), last_day_of_sample(settings.profile) or date.min)
+    if not FIRST_NIGHT <= night <= last:
+        raise CommandError(
+            f"The night of {night} cannot be run: nights go from {FIRST_NIGHT} to {last} (today in {time_zone}).",
+            ExitCode.USAGE,
+        )
+
+
+def _time_zone(home: Home, settings: Settings) -> str:
     from ecom_pipeline.sources.profile import read_profile
 
-    time_zone = read_profile(home.settings().profile, base=home.root).shop.time_zone
-    today = today_in(time_zone)
-    if night > today:
-        raise CommandError(f"The night of {night} is still to come: in {time_zone} it is {today}.", ExitCode.USAGE)
-    if night < FIRST_NIGHT:
-        raise CommandError(f"The first night that can be run is {FIRST_NIGHT}, not {night}.", ExitCode.USAGE)
+    return read_profile(settings.profile, base=home.root).shop.time_zone
 
 
 def _run(home: Home, night: date, *, quiet: bool, log: bool) -> NightRun:

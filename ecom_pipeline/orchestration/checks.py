@@ -16,18 +16,25 @@ CHECKS_SUFFIX = "_checks"
 
 @dataclass(frozen=True)
 class Question:
-    """One check of one table: `ask` runs it and returns what was found."""
+    """One check of one table: `ask` runs it and returns what was found; `deps` are other tables that it reads."""
 
     name: str
     description: str
     blocking: bool
     ask: Callable[[Shop, Step], TableValidation]
+    deps: tuple[str, ...] = ()
 
 
 def table_checks(asset: str, questions: Sequence[Question]) -> dg.AssetChecksDefinition:
     """All checks of one table as one step."""
     specs = [
-        dg.AssetCheckSpec(question.name, asset=asset, description=question.description, blocking=question.blocking)
+        dg.AssetCheckSpec(
+            question.name,
+            asset=asset,
+            description=question.description,
+            blocking=question.blocking,
+            additional_deps=question.deps,
+        )
         for question in questions
     ]
 

@@ -5,13 +5,27 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+SAMPLE_PROFILE = "sample"
+"""The bundled shop whose data are synthetic and stand still."""
 FIRST_NIGHT = date(2010, 1, 1)
 """First night that may be run; before it the Dagster UI offers none."""
 
 
-def night_partitions(time_zone: str) -> dg.DailyPartitionsDefinition:
-    """One partition a night, named by its as-of date, up to and including today's in the shop's time zone."""
-    return dg.DailyPartitionsDefinition(start_date=FIRST_NIGHT.isoformat(), timezone=time_zone, end_offset=1)
+def night_partitions(time_zone: str, *, until: date | None = None) -> dg.DailyPartitionsDefinition:
+    """One partition a night, named by its as-of date, up to today's in the shop's zone, and at least to `until`."""
+    ahead = (until - today_in(time_zone)).days if until is not None else 0
+    return dg.DailyPartitionsDefinition(
+        start_date=FIRST_NIGHT.isoformat(), timezone=time_zone, end_offset=1 + max(ahead, 0)
+    )
+
+
+def last_day_of_sample(profile_name: str) -> date | None:
+    """The last day of the bundled sample shop, whose data stand still; None for every other shop."""
+    if profile_name != SAMPLE_PROFILE:
+        return None
+    from ecom_pipeline.sample.plan import SAMPLE_SHOP
+
+    return SAMPLE_SHOP.last_day
 
 
 def today_in(time_zone: str, *, now: datetime | None = None) -> date:

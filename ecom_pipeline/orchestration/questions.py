@@ -1,5 +1,6 @@
 """Which questions are asked of which table: its contract always, and what looks beyond one table where it belongs."""
 
+from collections.abc import Callable
 from functools import partial
 
 import dagster as dg
@@ -9,32 +10,39 @@ from ecom_pipeline.orchestration.assets.ingest import FEEDS, core_tables, raw_ta
 from ecom_pipeline.orchestration.checks import Question, table_checks
 from ecom_pipeline.orchestration.recording import Step
 from ecom_pipeline.orchestration.resources import Shop
-from ecom_pipeline.quality import TableValidation, validate
+from ecom_pipeline.quality import (
+    TableValidation,
+    check_bad_row_share,
+    check_conservation,
+    check_forecasts,
+    check_health,
+    check_model_cutoffs,
+    check_recommendations,
+    validate,
+)
+from ecom_pipeline.quality.health import FeedTable
 from ecom_pipeline.sources.profile import Feed, SourceProfile
+
+MADE_BY_MODELS = ("sales_forecasts", "recommendations", "purchase_predictions", "similar_items")
 
 
 def all_checks(profile: SourceProfile) -> list[dg.AssetChecksDefinition]:
     """The checks of every table, one step a table."""
+    tables = (*core_tables(), table("quarantine_summary"), *tables_of_layer("features"), *tables_of_layer("marts"))
     return [
         *(table_checks(f"raw_{feed}", [_contract(raw_table(profile, feed), feed=feed)]) for feed in FEEDS),
         *(
-            table_checks(declared.name, [_contract(declared)])
-            for declared in (
-                *core_tables(),
-                table("quarantine_summary"),
-                *tables_of_layer("features"),
-                *tables_of_layer("marts"),
-            )
+            table_checks(declared.name, [_contract(declared), *_beyond_contract().get(declared.name, ())])
+            for declared in tables
         ),
     ]
 
 
 def _contract(declared: Table, *, feed: Feed | None = None) -> Question:
+    rules = "; ".join(rule.words for rule in declared.all_rules)
     return Question(
         name="contract",
-        description=f"The {len(declared.all_rules)} rules of the table's contract: "
-        + "; ".join(rule.words for rule in declared.all_rules)
-        + ".",
+        description=f"The {len(declared.all_rules)} rules of the table's contract: {rules}.",
         blocking=True,
         ask=partial(_ask_contract, declared, feed),
     )
@@ -44,3 +52,79 @@ def _ask_contract(declared: Table, feed: Feed | None, shop: Shop, step: Step) ->
     if feed is not None and not shop.profile.readers(feed):
         return TableValidation(table_name=declared.name, suite="contract", as_of=step.as_of, results=())
     return validate(shop.warehouse, declared, as_of=step.as_of, run_id=step.run_id)
+
+
+def _beyond_contract() -> dict[str, list[Question]]:
+    """Table -> what is asked of it beyond its contract."""
+    questions = {
+        "core_order_lines": [_health("core_order_lines", "orders")],
+        "core_events": [_health("core_events", "browse")],
+        "ingest_files": [
+            Question(
+                name="nothing_lost",
+                description="Rows in = rows in core + in quarantine + duplicates, for every file.",
+                blocking=True,
+                ask=lambda shop, step: check_conservation(shop.warehouse, as_of=step.as_of, run_id=step.run_id),
+            ),
+            Question(
+                name="few_bad_rows",
+                description="The share of quarantined rows in new files is at most the setting max_bad_row_share.",
+                blocking=True,
+                ask=_with_settings(check_bad_row_share),
+            ),
+        ],
+    }
+    for name in MADE_BY_MODELS:
+        questions[name] = [
+            Question(
+                name="no_future_data",
+                description="Every model version behind the rows of the night saw no data after the night.",
+                blocking=True,
+                ask=partial(_ask_cutoffs, table(name)),
+                deps=("model_versions",),
+            )
+        ]
+    questions["sales_forecasts"].append(
+        Question(
+            name="complete",
+            description="Means add up, every series has every day ahead, every series still sold is forecast.",
+            blocking=True,
+            ask=_with_settings(check_forecasts),
+            deps=("feat_sales_future",),
+        )
+    )
+    questions["recommendations"].append(
+        Question(
+            name="complete",
+            description="Every active user gets recommendations, ranked without gaps or repetitions.",
+            blocking=True,
+            ask=_with_settings(check_recommendations),
+            deps=("feat_user_events",),
+        )
+    )
+    return questions
+
+
+def _health(name: FeedTable, feed: Feed) -> Question:
+    def ask(shop: Shop, step: Step) -> TableValidation:
+        return check_health(
+            shop.warehouse, name, as_of=step.as_of, run_id=step.run_id, country=shop.profile.shop.country
+        )
+
+    return Question(
+        name="volume_and_freshness",
+        description=f"The {feed} feed has about as many rows as is usual for the weekday, and is not overdue.",
+        blocking=False,
+        ask=ask,
+    )
+
+
+def _ask_cutoffs(declared: Table, shop: Shop, step: Step) -> TableValidation:
+    return check_model_cutoffs(shop.warehouse, declared, as_of=step.as_of, run_id=step.run_id)
+
+
+def _with_settings(check: Callable[..., TableValidation]) -> Callable[[Shop, Step], TableValidation]:
+    def ask(shop: Shop, step: Step) -> TableValidation:
+        return check(shop.warehouse, settings=shop.settings, as_of=step.as_of, run_id=step.run_id)
+
+    return ask

@@ -17,8 +17,6 @@ from ecom_pipeline.sources.profile import SourceProfile, read_profile
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 
 SECONDS_BETWEEN_NOTICES = 30.0
-SAMPLE_PROFILE = "sample"
-"""The bundled shop whose data are synthetic and stand still."""
 
 
 @dataclass(frozen=True, slots=True)

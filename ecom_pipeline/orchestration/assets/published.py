@@ -3,9 +3,10 @@
 import dagster as dg
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES
+from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE
 from ecom_pipeline.orchestration.presentation import NIGHTLY, OWNERS, markdown_table
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import SAMPLE_PROFILE, Shop
+from ecom_pipeline.orchestration.resources import Shop
 
 ANALYTICS = "analytics"
 NOT_ASSETS = frozenset({"runs", "validation_results", "about"})

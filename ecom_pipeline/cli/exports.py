@@ -1,0 +1,66 @@
+"""`ecom-pipeline generate` and `guess`: exports of a synthetic shop, and a first profile for one's own exports."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.cli.options import QuietOption
+
+DAY = "%Y-%m-%d"
+
+
+def generate(  # noqa: PLR0917 - options of a command, never passed by position
+    target: Annotated[Path, typer.Argument(help="Folder for the files; a new or empty one.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same shop.")] = 1,
+    first_day: Annotated[datetime, typer.Option(formats=[DAY], help="First day of the shop.")] = datetime(2025, 1, 1),
+    days: Annotated[int, typer.Option(min=1, help="Days of history.")] = 400,
+    users: Annotated[int, typer.Option(min=1, help="Customers.")] = 5_000,
+    items: Annotated[int, typer.Option(min=1, help="Products.")] = 500,
+    visits_per_day: Annotated[
+        float, typer.Option(min=0, help="Mean visits a day; one makes about six browse events and 0.4 order lines.")
+    ] = 500.0,
+    dirt: Annotated[float, typer.Option(min=0, max=0.5, help="Share of bad or repeated rows.")] = 0.003,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Parquet files instead of gzipped CSV.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the exports of a synthetic shop, of any size, day by day.
+
+    Example: a shop with 24 million events, then its last night.
+
+      ecom-pipeline generate /tmp/big --days 800 --users 200000 --items 5000 --visits-per-day 5000
+
+      ecom-pipeline init --profile sample --home big --exports /tmp/big
+    """
+    from ecom_pipeline.sample import ShopPlan, generate_shop
+
+    plan = ShopPlan(
+        seed=seed,
+        first_day=first_day.date(),
+        days=days,
+        users=users,
+        items=items,
+        visits_per_day=visits_per_day,
+        dirt=dirt,
+        file_format="parquet" if parquet else "csv.gz",
+    )
+    console = Console(quiet=quiet, highlight=False)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"{days} days", total=days)
+        try:
+            report = generate_shop(
+                target, plan, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
+            )
+        except FileExistsError as error:
+            raise CommandError(str(error), ExitCode.UNUSABLE) from None
+    rows = ", ".join(f"{count:,} {feed}" for feed, count in report.rows.items())
+    console.print(f"Synthetic data: {rows} in {report.files:,} files below {target}", soft_wrap=True)
+    console.print(
+        f"Next: ecom-pipeline init --profile sample --home HOME --exports {target}, "
+        f"then: ecom-pipeline nightly --home HOME --as-of {plan.last_day}",
+        soft_wrap=True,
+    )
