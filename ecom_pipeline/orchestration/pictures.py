@@ -77,10 +77,11 @@ def accuracy_by_horizon(shop: Shop, step: Step) -> Mapping[str, Any]:
 def hit_rate_by_rank(shop: Shop, step: Step) -> Mapping[str, Any]:
     """Hit rate of the recommender by length of its list, beside the better of popularity and co-visitation."""
     rows = [
-        (int(metric.partition("@")[2]), value, baseline)
+        (int(metric.partition("_")[2]), value, baseline)
         for metric, value, baseline in shop.warehouse.rows(
             "SELECT metric, value, baseline_value FROM model_metrics "
-            "WHERE as_of = :as_of AND model = 'next_item' AND is_champion AND metric LIKE 'hr@%'",
+            "WHERE as_of = :as_of AND model = 'next_item' AND is_champion "
+            "AND dataset = 'next event' AND metric LIKE 'hr_%'",
             {"as_of": step.as_of},
         )
     ]

@@ -44,6 +44,7 @@ from ecom_pipeline.steps.forecast_training import (
     training_frame,
     training_settings,
 )
+from ecom_pipeline.steps.model_records import record_model
 from ecom_pipeline.warehouse import Warehouse
 
 MODEL: ModelName = "sales_forecaster"
@@ -76,6 +77,8 @@ def train_forecaster(
 ) -> ModelVersion:
     """The version in force on the night `as_of`; trains, judges and registers one if training is due.
 
+    Records what the registry knows in `model_metrics` and `model_versions`.
+
     Too little history, or a training that goes wrong, is registered too, as a rejected version without a model.
 
     Raises:
@@ -85,6 +88,14 @@ def train_forecaster(
     for name in ("feat_sales_daily", "feat_sales_future"):
         require_night(warehouse, name, as_of=as_of)
     registry = Registry(home, settings)
+    version = _train_if_due(warehouse, registry, settings=settings, as_of=as_of, progress=progress)
+    record_model(warehouse, registry, MODEL, as_of=as_of)
+    return version
+
+
+def _train_if_due(
+    warehouse: Warehouse, registry: Registry, *, settings: Settings, as_of: date, progress: Progress
+) -> ModelVersion:
     standing = version_in_force(
         registry,
         MODEL,

@@ -13,6 +13,7 @@ from ecom_pipeline.forecasting.types import QUANTILES
 
 Z_80 = 2.5631  # p90 - p10 of a normal distribution, in standard deviations
 SMALLEST_VARIANCE = 1e-12
+LARGEST_STRETCH = 5.0  # of quantiles; a mean near zero may be moved to many times itself
 DECIMALS = 4  # of what is published, so that sums agree to the last digit shown
 
 
@@ -31,7 +32,7 @@ def reconcile(forecasts: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     for places in rows.groupby("measure", sort=True).indices.values():
         mean[places] = _reconcile_measure(rows.iloc[places], mean=mean[places], variance=variance[places])
     before = forecasts["mean"].to_numpy(dtype=np.float64)
-    ratio = np.where(before > 0, mean / np.where(before > 0, before, 1.0), 1.0)
+    ratio = np.where(before > 0, mean / np.where(before > 0, before, 1.0), 1.0).clip(max=LARGEST_STRETCH)
     result["mean"] = mean
     for name in QUANTILES:
         result[name] = np.round(forecasts[name].to_numpy(dtype=np.float64) * ratio, DECIMALS)

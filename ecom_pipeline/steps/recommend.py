@@ -26,6 +26,7 @@ from ecom_pipeline.registry import (
 from ecom_pipeline.registry.fingerprint import fingerprint
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.features import require_night
+from ecom_pipeline.steps.model_records import record_model
 from ecom_pipeline.steps.recommend_events import (
     active_histories,
     end_of_day,
@@ -75,6 +76,8 @@ def train_recommender(
 ) -> ModelVersion:
     """The version in force on the night `as_of`; trains, judges and registers one if training is due.
 
+    Records what the registry knows in `model_metrics` and `model_versions`.
+
     Too few events are registered too, as a rejected version without a model.
 
     Raises:
@@ -83,6 +86,14 @@ def train_recommender(
     progress = on_progress or _silent
     _require(warehouse, as_of)
     registry = Registry(home, settings)
+    version = _train_if_due(warehouse, registry, settings=settings, as_of=as_of, progress=progress)
+    record_model(warehouse, registry, MODEL, as_of=as_of)
+    return version
+
+
+def _train_if_due(
+    warehouse: Warehouse, registry: Registry, *, settings: Settings, as_of: date, progress: Progress
+) -> ModelVersion:
     standing = version_in_force(
         registry,
         MODEL,
