@@ -34,7 +34,7 @@ def lines_of_rows(
         compression: How it is packed.
         layout: Its columns and the line of its first row.
         rows: How many rows were accepted.
-        rejected: Numbers of the rejected records, from 1, counting each line before the first row and blank lines too.
+        rejected: Numbers of the rejected records, from 1, those before the first row and blank ones counted too.
         line_break: The byte that ends a line: a line feed, or a carriage return in files that have no line feed.
 
     A file whose quotes do not follow its own dialect has no certain records; there the number of the record stands for
@@ -51,7 +51,7 @@ def lines_of_rows(
         )
     after_header = starts >= layout.first_line
     starts, blank = starts[after_header], blank[after_header]
-    bad = np.asarray(rejected, dtype=np.int64) - layout.first_line
+    bad = np.asarray(rejected, dtype=np.int64) - layout.skip - 1
     if len(layout.columns) == 1:
         blank = np.zeros_like(blank)  # in a file of one column a blank line is a row without a value
     if bad.size == 0 or bad.max() < starts.size:
@@ -59,9 +59,9 @@ def lines_of_rows(
         accepted[bad] = False
         if int(accepted.sum()) == rows:
             return RowLines(of_rows=starts[accepted], of_rejected=starts[bad])
-    numbers = np.arange(rows + len(rejected), dtype=np.int64) + layout.first_line
-    free = ~np.isin(numbers, np.asarray(rejected, dtype=np.int64))
-    return RowLines(of_rows=numbers[free][:rows], of_rejected=np.asarray(rejected, dtype=np.int64))
+    numbers = np.arange(rows + len(rejected), dtype=np.int64)
+    free = numbers[~np.isin(numbers, bad)][:rows]
+    return RowLines(of_rows=free + layout.first_line, of_rejected=bad + layout.first_line)
 
 
 def _records(stream: Any, *, quote: bytes | None, line_break: bytes, encoding: str) -> tuple[Lines, NDArray[np.bool_]]:

@@ -28,10 +28,11 @@ _NEVER_IN_JSON = "\x1f"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Columns of a file, in order, and the line of its first row."""
+    """Columns of a file, in order, the line of its first row, and how many records come before it."""
 
     columns: tuple[str, ...]
-    first_line: int
+    first_line: int = 1
+    skip: int = 0
 
 
 def quoted(name: str) -> str:
@@ -52,13 +53,15 @@ def layout_of(file: LandingFile, compression: str) -> Layout:
     """
     fileset = file.source.files
     if fileset.format == "jsonl":
-        return Layout((TEXT_COLUMN,), 1)
+        return Layout((TEXT_COLUMN,))
     if fileset.format == "parquet":
-        return Layout(_checked_columns(file, _parquet_columns(file), line=None), 1)
+        return Layout(_checked_columns(file, _parquet_columns(file), line=None))
     if not fileset.csv.header:
-        return Layout(tuple(fileset.raw_columns or ()), fileset.csv.skip_lines + 1)
+        return Layout(tuple(fileset.raw_columns or ()), fileset.csv.skip_lines + 1, fileset.csv.skip_lines)
     found, lines = _header(file, fileset.csv, compression)
-    return Layout(_checked_columns(file, found, line=fileset.csv.skip_lines + 1), fileset.csv.skip_lines + lines + 1)
+    skipped = fileset.csv.skip_lines
+    columns = _checked_columns(file, found, line=skipped + 1)
+    return Layout(columns, first_line=skipped + lines + 1, skip=skipped + 1)
 
 
 def _parquet_columns(file: LandingFile) -> list[str]:
@@ -172,11 +175,10 @@ def read_statement(files: Sequence[LandingFile], layout: Layout, *, rejects: str
         dialect = source.files.csv
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns)
     nulls = ", ".join(literal(text) for text in dialect.null_values) or "''"
-    # the header is checked and skipped as lines, so that a quoted line break in it does no harm
     options = {
         "auto_detect": "false",
         "header": "false",
-        "skip": str(layout.first_line - 1),
+        "skip": str(layout.skip),
         "delim": literal(dialect.delimiter),
         "quote": literal(dialect.quote or ""),
         "escape": literal(dialect.escape or ""),

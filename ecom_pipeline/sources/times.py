@@ -20,8 +20,8 @@ class TimeColumns:
 def times_of(reader: Reader, shop: Shop, names: tuple[str, str]) -> TimeColumns:
     """The columns (moment, day) of a reader that has a time.
 
-    Local times that daylight saving skips are read as if the clock had not been put forward yet; those that happen
-    twice are read as the first.
+    Local times that daylight saving skips are read as if the clock had not been put forward yet; of those that happen
+    twice the later one is meant.
     """
     time = reader.time
     if time is None:
