@@ -5,6 +5,7 @@ the building, the old file stays as it is, and the next publishing clears what w
 """
 
 import fcntl
+import glob
 import os
 import shutil
 import time
@@ -84,7 +85,7 @@ def _only_publisher(target: Path) -> Iterator[None]:
 
 def _clear_leftovers(target: Path) -> None:
     """Remove what a publishing that died left behind; the lock is held, so none is being built."""
-    for leftover in target.parent.glob(f".{target.name}.*.building*"):
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.building*"):
         leftover.unlink(missing_ok=True)
 
 
