@@ -1,12 +1,17 @@
 """YAML documents that people write (settings, profiles), checked against a schema; errors name the line."""
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 Schema = TypeVar("Schema", bound=BaseModel)
+
+MOST_NODES = 100_000
+"""Values in a document, aliases counted each time they are used; people write far fewer."""
 
 
 class DocumentError(ValueError):
@@ -20,9 +25,13 @@ def read_document(path: Path, schema: type[Schema]) -> Schema:
         DocumentError: if the file is missing, is not YAML, repeats a key or breaks the schema.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DocumentError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DocumentError(f"{path}: is a folder, not a file") from None
+    except PermissionError:
+        raise DocumentError(f"{path}: may not be read; give the user that runs the pipeline the right to") from None
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
     return parse_document(text, schema, name=str(path))
@@ -35,6 +44,8 @@ def parse_document(text: str, schema: type[Schema], *, name: str) -> Schema:
         if root is None:
             raise DocumentError(f"{name}: the document is empty; it needs {_required(schema)}")
         _refuse_repeated_keys(root, name)
+        if _expanded_size(root, {}) > MOST_NODES:
+            raise DocumentError(f"{name}: more than {MOST_NODES:,} values once its aliases are written out")
         values = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -51,7 +62,7 @@ def parse_document(text: str, schema: type[Schema], *, name: str) -> Schema:
     except ValidationError as error:
         lines = [
             f"{name}:{_line_of(root, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'document'}: "
-            f"{_in_words(problem['type'], problem['msg'], schema)}"
+            f"{_in_words(problem['type'], problem['msg'], problem['loc'], schema)}"
             for problem in error.errors(include_url=False)
         ]
         raise DocumentError("\n".join(lines)) from None
@@ -62,10 +73,49 @@ def _required(schema: type[BaseModel]) -> str:
     return "the keys " + ", ".join(names) if names else "keys of " + schema.__name__
 
 
-def _in_words(kind: str, message: str, schema: type[BaseModel]) -> str:
-    if kind == "extra_forbidden":
-        return "no such key here; keys at the top are " + ", ".join(schema.model_fields)
-    return message.removeprefix("Value error, ")
+def _in_words(kind: str, message: str, location: tuple[int | str, ...], schema: type[BaseModel]) -> str:
+    if kind != "extra_forbidden":
+        return message
+    keys = _keys_at(schema, location[:-1])
+    close = get_close_matches(str(location[-1]), keys, n=1)
+    if close:
+        return f"no such key here; did you mean {close[0]}?"
+    return "no such key here" + (f"; keys here are {', '.join(keys)}" if keys else "")
+
+
+def _keys_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the schema has at a place in the document."""
+    models = [schema]
+    for step in location:
+        inner = [
+            model
+            for outer in models
+            for field_name, field in outer.model_fields.items()
+            if step in (field_name, field.alias)
+            for model in _models_in(field.annotation)
+        ]
+        models = inner or models  # a position in a list, a key of a free mapping or the branch of a union
+    return [field.alias or name for model in models for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below the node, those of an alias counted wherever it stands."""
+    if id(node) not in known:
+        known[id(node)] = 1  # for an alias inside what it names; loading refuses it
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        known[id(node)] = 1 + sum(_expanded_size(child, known) for child in children)
+    return known[id(node)]
 
 
 def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:
