@@ -222,7 +222,7 @@ def expected_cohorts(activity: pd.DataFrame, frequency: str) -> dict[tuple[Any, 
     active = pd.DataFrame({"user_id": activity["user_id"], "period": periods}).drop_duplicates()
     active["cohort"] = active.groupby("user_id")["period"].transform("min")
     sizes = active.groupby("cohort")["user_id"].nunique()
-    counts = active.groupby(["cohort", "period"], as_index=False)["user_id"].nunique()
+    counts = active.groupby(["cohort", "period"])["user_id"].nunique().reset_index()
     return {
         (cohort.start_time.date(), period.ordinal - cohort.ordinal): (int(sizes[cohort]), int(n))
         for cohort, period, n in zip(counts["cohort"], counts["period"], counts["user_id"], strict=True)

@@ -1,0 +1,29 @@
+-- Question: Which products are looked at a lot and hardly bought?
+-- Reading: Products with at least 50 views in the last 28 days, the lowest purchase rate first. units_per_100_views
+--   of the whole category stands beside it: far below it, the price, the pictures or the stock may be wrong.
+WITH night AS (
+  SELECT max(date) AS as_of FROM sales_daily WHERE level = 'total'
+),
+recent AS (
+  SELECT s.level, s.series_id, sum(s.views) AS views, sum(s.carts) AS carts, sum(s.quantity) AS units
+  FROM sales_daily AS s
+  JOIN night AS n ON s.date > n.as_of - INTERVAL 28 DAY AND s.date <= n.as_of
+  GROUP BY s.level, s.series_id
+)
+SELECT
+  r.series_id AS item_id,
+  i.name,
+  i.category,
+  i.price,
+  i.stock,
+  r.views,
+  r.carts,
+  r.units,
+  round(100 * r.units / r.views, 2) AS units_per_100_views,
+  round(100 * c.units / nullif(c.views, 0), 2) AS of_its_category
+FROM recent AS r
+LEFT JOIN items AS i ON r.series_id = i.item_id
+LEFT JOIN recent AS c ON c.level = 'category' AND c.series_id = i.category
+WHERE r.level = 'product' AND r.views >= 50
+ORDER BY units_per_100_views, r.views DESC, item_id
+LIMIT 20
