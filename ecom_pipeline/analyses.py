@@ -28,7 +28,7 @@ duckdb -readonly data/published/analytics.duckdb
 The queries are files in `sql/analyses/`; what the tables and columns mean is told by the
 [data dictionary](data-dictionary.md). The answers below are those of the sample shop, whose people, products and sales
 are **synthetic**: they show what an answer looks like and are no finding about any real shop. At most {rows} rows of
-each are shown. This page is made by `python -m ecom_pipeline.analyses data/published/analytics.duckdb docs/analyses.md`.
+each are shown. Made by `python -m ecom_pipeline.analyses data/published/analytics.duckdb docs/analyses.md`.
 """
 
 
