@@ -61,7 +61,7 @@ def parse_document(text: str, schema: type[Schema], *, name: str) -> Schema:
         return schema.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"{name}:{_line_of(root, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'document'}: "
+            f"{name}:{_line_of(root, problem['loc'])}: {_place(problem['loc'])}: "
             f"{_in_words(problem['type'], problem['msg'], problem['loc'], schema)}"
             for problem in error.errors(include_url=False)
         ]
@@ -71,6 +71,12 @@ def parse_document(text: str, schema: type[Schema], *, name: str) -> Schema:
 def _required(schema: type[BaseModel]) -> str:
     names = [name for name, field in schema.model_fields.items() if field.is_required()]
     return "the keys " + ", ".join(names) if names else "keys of " + schema.__name__
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """The location on one line, whatever its keys are made of."""
+    steps = (step if isinstance(step, str) and step.isprintable() else repr(step) for step in location)
+    return ".".join(steps) or "document"
 
 
 def _in_words(kind: str, message: str, location: tuple[int | str, ...], schema: type[BaseModel]) -> str:
