@@ -1,0 +1,254 @@
+"""The forecaster in the night: what it publishes, when it trains, what it may see, and what happens when it fails."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
+from ecom_pipeline.registry import Registry
+from ecom_pipeline.settings import Home
+from ecom_pipeline.steps import forecast, forecast_training
+from ecom_pipeline.steps.features import FeatureError
+from ecom_pipeline.steps.forecast import forecast_sales, train_forecaster
+from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse
+from ecom_pipeline_tests.steps.model_shop import SETTINGS, open_shop
+
+NIGHT = 99
+TINY = TrainingSettings(steps=25, final_steps=5, update_steps=5, units=8, hidden=8, warmup=5, link="sqrt")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_networks() -> Iterator[None]:
+    """Every forecaster of this module trains for a handful of steps, by a fixed plan that no clock can cut."""
+
+    def unfitted(*args: Any, **kwargs: Any) -> SalesForecaster:
+        planned = original(*args, **kwargs)
+        return SalesForecaster(
+            freq="D",
+            horizon=planned.horizon,
+            known_future=planned.known_future,
+            past_only=planned.past_only,
+            static=planned.static,
+            seed=planned.seed,
+            settings=TINY,
+        )
+
+    original = forecast_training._unfitted
+    forecast_training._unfitted = unfitted
+    yield
+    forecast_training._unfitted = original
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    with empty_warehouse(tmp_path_factory.mktemp("forecast")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def shop(warehouse: Warehouse) -> CoreRows:
+    shop = CoreRows(warehouse)
+    open_shop(shop, days=NIGHT + 40)
+    return shop
+
+
+def build(shop: CoreRows, night: int) -> None:
+    shop.build(night, **SETTINGS.model_dump(exclude={"profile"}))
+
+
+def train(shop: CoreRows, home: Home, night: int, **settings: Any) -> Any:
+    return train_forecaster(shop.warehouse, home=home, settings=SETTINGS.model_copy(update=settings), as_of=day(night))
+
+
+def publish(shop: CoreRows, home: Home, night: int) -> Any:
+    return forecast_sales(shop.warehouse, home=home, settings=SETTINGS, as_of=day(night))
+
+
+def rows(shop: CoreRows, night: int) -> pd.DataFrame:
+    return shop.warehouse.arrow(
+        "SELECT * FROM sales_forecasts WHERE as_of = :night ORDER BY ALL", {"night": day(night)}
+    ).to_pandas()
+
+
+def decide_on(monkeypatch: pytest.MonkeyPatch, *gains: float) -> None:
+    """Script the figures of the gate: the challenger's, then the champion's if it is asked for."""
+    left = list(gains)
+    monkeypatch.setattr(forecast, "gain_over_profile", lambda metrics: left.pop(0))
+
+
+@pytest.fixture(scope="module")
+def promoted(shop: CoreRows, home: Home) -> Any:
+    """The first version, promoted whatever it is worth after its few steps."""
+    build(shop, NIGHT)
+    with pytest.MonkeyPatch.context() as patch:
+        decide_on(patch, 0.1)
+        return train(shop, home, NIGHT)
+
+
+def test_a_night_publishes_forecasts_of_all_levels_that_add_up(shop: CoreRows, home: Home, promoted: Any) -> None:
+    build(shop, NIGHT)
+    report = publish(shop, home, NIGHT)
+    table = rows(shop, NIGHT)
+
+    assert report.rows == len(table) == 2 * (1 + 2 + 6) * 7
+    assert (report.model, report.fallback, report.model_version) == ("lstm", False, promoted.name)
+    assert set(table["model_version"]) == {promoted.name}
+    assert sorted(table["horizon"].unique()) == list(range(1, 8))
+    assert (table["target_date"] > table["as_of"]).all()
+    wide = table.pivot(index=["measure", "target_date"], columns="series_id", values="mean")
+    assert (wide["A"] - wide[["a1", "a2", "a3"]].sum(axis=1)).abs().max() < 1e-6
+    assert (wide["total"] - wide[["A", "B"]].sum(axis=1)).abs().max() < 1e-6
+    quantiles = table[["p05", "p10", "p25", "p50", "p75", "p90", "p95"]]
+    assert (quantiles.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None) and (quantiles >= 0).all(axis=None)
+
+
+def test_the_figures_are_those_of_rolling_windows_by_level_and_measure(shop: CoreRows, promoted: Any) -> None:
+    metrics = {(row.dataset, row.metric): row for row in promoted.manifest.metrics}
+    assert {dataset for dataset, _ in metrics} == {
+        f"{measure}, {level}" for measure in ("quantity", "revenue") for level in ("total", "category", "product")
+    }
+    assert metrics["quantity, product", "wape"].n == 6 * 7 * 2
+    assert metrics["quantity, total", "coverage_80"].n == 7 * 2
+    assert shop.warehouse.rows("SELECT count(*), count(DISTINCT metric), bool_and(is_champion) FROM model_metrics") == [
+        (len(promoted.manifest.metrics), 7, True)
+    ]
+
+
+def test_the_same_night_again_reuses_its_model_and_gives_the_same_rows(
+    shop: CoreRows, home: Home, promoted: Any
+) -> None:
+    build(shop, NIGHT)
+    publish(shop, home, NIGHT)
+    before = rows(shop, NIGHT)
+    assert train(shop, home, NIGHT) == promoted
+    publish(shop, home, NIGHT)
+    pd.testing.assert_frame_equal(rows(shop, NIGHT), before)
+
+
+def test_what_happens_after_the_night_changes_neither_model_nor_forecasts(
+    shop: CoreRows, home: Home, promoted: Any, tmp_path: Path
+) -> None:
+    build(shop, NIGHT)
+    publish(shop, home, NIGHT)
+    before = rows(shop, NIGHT)
+    with empty_warehouse(tmp_path) as other:
+        elsewhere = CoreRows(other)
+        open_shop(elsewhere, days=NIGHT + 1)
+        open_shop(elsewhere, days=20, first=NIGHT + 1, seed=7)
+        build(elsewhere, NIGHT)
+        with pytest.MonkeyPatch.context() as patch:
+            decide_on(patch, 0.1)
+            again = train(elsewhere, Home(tmp_path), NIGHT)
+        publish(elsewhere, Home(tmp_path), NIGHT)
+        after = rows(elsewhere, NIGHT)
+
+    assert again.name == promoted.name
+    assert again.manifest.metrics == promoted.manifest.metrics
+    pd.testing.assert_frame_equal(after, before)
+
+
+def test_a_worse_challenger_is_rejected_and_the_champion_goes_on(
+    shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = NIGHT + 7
+    build(shop, night)
+    decide_on(monkeypatch, 0.05, 0.1)
+    challenger = train(shop, home, night)
+    assert (challenger.decision, challenger.data_cutoff) == ("rejected", day(night))
+    assert "0.05 against 0 of the baseline and 0.1 of the champion" in challenger.reason
+    assert publish(shop, home, night).model_version == promoted.name
+    assert train(shop, home, night) == challenger
+    assert shop.warehouse.rows(
+        "SELECT DISTINCT model_version, is_champion FROM model_metrics WHERE as_of = :night ORDER BY ALL",
+        {"night": day(night)},
+    ) == [(promoted.name, True), (challenger.name, False)]
+
+
+def test_a_better_challenger_becomes_champion_and_a_backfilled_night_keeps_the_older_one(
+    shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = NIGHT + 14
+    build(shop, night)
+    decide_on(monkeypatch, 0.2, 0.1)
+    challenger = train(shop, home, night)
+    assert challenger.decision == "promoted"
+    assert publish(shop, home, night).model_version == challenger.name
+
+    build(shop, NIGHT + 1)
+    assert train(shop, home, NIGHT + 1) == promoted
+    assert publish(shop, home, NIGHT + 1).model_version == promoted.name
+
+    Registry(home, SETTINGS).rollback("sales_forecaster")
+    build(shop, night)
+    assert publish(shop, home, night).model_version == promoted.name
+
+
+def test_a_night_before_every_version_trains_its_own(
+    shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(shop, NIGHT - 7)
+    decide_on(monkeypatch, -0.3)
+    version = train(shop, home, NIGHT - 7)
+    report = publish(shop, home, NIGHT - 7)
+
+    assert (version.data_cutoff, version.decision) == (day(NIGHT - 7), "rejected")
+    assert (report.model, report.fallback, report.model_version) == ("seasonal_profile", True, version.name)
+    table = rows(shop, NIGHT - 7)
+    assert set(table["fallback"]) == {True}
+    products = table[table["level"] == "product"]
+    assert (products["mean"] - products["baseline"]).abs().max() < 0.2
+
+
+def test_too_little_history_is_said_and_the_profile_stands_in(shop: CoreRows, tmp_path: Path) -> None:
+    build(shop, 30)
+    version = train(shop, Home(tmp_path), 30)
+    report = publish(shop, Home(tmp_path), 30)
+    assert not version.usable
+    assert "too little history: 31 days of sales" in version.reason
+    assert report.fallback and report.rows > 0
+    assert (rows(shop, 30)["mean"] >= 0).all()
+
+
+def test_a_training_that_goes_wrong_is_recorded_and_the_profile_stands_in(
+    shop: CoreRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverged(self: SalesForecaster, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
+        frame = future[["unique_id", "ds"]].copy()
+        return frame.assign(mean=float("nan"), p05=0.0, p95=1.0, point=0.0)
+
+    build(shop, NIGHT)
+    monkeypatch.setattr(SalesForecaster, "fit", lambda self, history: self)
+    monkeypatch.setattr(SalesForecaster, "predict", diverged)
+    version = train(shop, Home(tmp_path), NIGHT)
+    assert (version.decision, version.usable) == ("rejected", False)
+    assert "training failed: the network's forecast of quantity/" in version.reason
+    assert publish(shop, Home(tmp_path), NIGHT).fallback
+
+
+def test_features_of_another_night_are_refused(shop: CoreRows, home: Home) -> None:
+    build(shop, NIGHT)
+    with pytest.raises(FeatureError, match="feat_sales_daily stands for the night"):
+        train(shop, home, NIGHT + 1)
+    with pytest.raises(FeatureError, match="feat_sales_daily stands for the night"):
+        publish(shop, home, NIGHT + 1)
+
+
+def test_a_shop_that_sells_nothing_has_no_forecasts(tmp_path: Path) -> None:
+    with empty_warehouse(tmp_path) as empty:
+        shop = CoreRows(empty)
+        shop.event(0, "a")
+        shop.event(3, "b")
+        build(shop, 5)
+        version = train(shop, Home(tmp_path), 5)
+        assert "0 days of sales" in version.reason
+        report = publish(shop, Home(tmp_path), 5)
+        assert (report.rows, report.fallback) == (0, True)
