@@ -25,8 +25,18 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """The version of one model that the night scored with, or the rejected one whose baseline stood in."""
+
+    model: str
+    model_version: str
+    decision: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Accuracy:
-    """One figure of a champion beside its baseline's on the same rows."""
+    """One figure of a version on held-out time, beside its baseline's on the same rows."""
 
     model: str
     model_version: str
@@ -52,6 +62,7 @@ class NightSummary:
     rows_duplicate: int
     checks: int
     checks_failed: int
+    models: tuple[Model, ...]
     accuracy: tuple[Accuracy, ...]
     queries: tuple[Query, ...]
 
@@ -85,6 +96,24 @@ ORDER BY r.rank LIMIT 5""",
     ),
 )
 
+MODELS = """
+SELECT model, model_version, decision, reason FROM model_versions
+WHERE data_cutoff <= ?
+QUALIFY row_number() OVER (
+  PARTITION BY model ORDER BY decision = 'promoted' DESC, data_cutoff DESC, model_version DESC) = 1
+ORDER BY model DESC
+"""
+ACCURACY = """
+SELECT model, model_version, dataset, metric, value, baseline_value, n FROM model_metrics
+WHERE as_of = ?
+  AND ((model = 'sales_forecaster' AND dataset IN ('quantity, total', 'quantity, product')
+        AND metric IN ('wape', 'wpl', 'coverage_80'))
+    OR (model = 'next_item' AND dataset IN ('next event', 'next purchase') AND metric IN ('hr_10', 'ndcg_10'))
+    OR (model = 'next_item' AND dataset LIKE 'purchase within%' AND metric = 'brier'))
+QUALIFY rank() OVER (PARTITION BY model ORDER BY is_champion DESC, model_version DESC) = 1
+ORDER BY model DESC, dataset DESC, metric
+"""
+
 
 def summarise(published: Path, run: NightRun) -> NightSummary:
     """Read the summary of a run that was published."""
@@ -105,11 +134,8 @@ def summarise(published: Path, run: NightRun) -> NightSummary:
         checks, failed = connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE NOT success) FROM validation_results WHERE as_of = ?", [run.as_of]
         ).fetchall()[0]
-        accuracy = connection.execute(
-            "SELECT model, model_version, dataset, metric, value, baseline_value, n FROM model_metrics "
-            "WHERE as_of = ? AND is_champion ORDER BY model DESC, dataset, metric",
-            [run.as_of],
-        ).fetchall()
+        models = connection.execute(MODELS, [run.as_of]).fetchall()
+        accuracy = connection.execute(ACCURACY, [run.as_of]).fetchall()
         queries = []
         for question, sql in QUESTIONS:
             answer = connection.execute(sql)
@@ -129,6 +155,7 @@ def summarise(published: Path, run: NightRun) -> NightSummary:
         rows_duplicate=int(duplicate),
         checks=checks,
         checks_failed=failed,
+        models=tuple(Model(*row) for row in models),
         accuracy=tuple(Accuracy(*row) for row in accuracy),
         queries=tuple(queries),
     )
@@ -152,6 +179,11 @@ def print_summary(console: Console, summary: NightSummary, run: NightRun) -> Non
     console.print(facts)
     for check in run.failed_checks:
         console.print(f"[yellow]warning[/yellow] {check.sentence}", soft_wrap=True)
+    for model in summary.models:
+        stands_in = "" if model.decision == "promoted" else ", so its baseline stands in"
+        console.print(
+            f"{model.model} {model.model_version}: {model.decision}{stands_in} ({model.reason})", soft_wrap=True
+        )
     if summary.accuracy:
         console.print(_accuracy_grid(summary.accuracy))
     console.print(
@@ -163,7 +195,7 @@ def print_summary(console: Console, summary: NightSummary, run: NightRun) -> Non
 
 
 def _accuracy_grid(accuracy: tuple[Accuracy, ...]) -> Grid:
-    grid = Grid(title="Champions on held-out time, beside their baselines", title_justify="left", box=None)
+    grid = Grid(title="\nOn held-out time, beside the baselines", title_justify="left", box=None)
     for name in ("model", "held out", "metric", "model's", "baseline's", "cases"):
         grid.add_column(name, justify="left" if name in ("model", "held out", "metric") else "right")
     for row in accuracy:

@@ -1,7 +1,9 @@
 """What the metadata of one asset says beyond counts: plots and figures, read from the warehouse after the step."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,9 +12,10 @@ from ecom_pipeline.orchestration import plots
 from ecom_pipeline.orchestration.presentation import markdown_table
 from ecom_pipeline.orchestration.recording import Step
 from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.registry import Metric, ModelVersion, Registry
 
 DAYS_BEFORE = 84
-WORDS_OF_METRIC = {"wape": "WAPE", "rmsse": "RMSSE", "bias": "bias", "coverage_80": "share within the 80 % interval"}
+NEXT_EVENT = "next event"
 
 
 def nothing(shop: Shop, step: Step) -> Mapping[str, Any]:
@@ -74,25 +77,63 @@ def accuracy_by_horizon(shop: Shop, step: Step) -> Mapping[str, Any]:
     }
 
 
-def hit_rate_by_rank(shop: Shop, step: Step) -> Mapping[str, Any]:
-    """Hit rate of the recommender by length of its list, beside the better of popularity and co-visitation."""
-    rows = [
-        (int(metric.partition("_")[2]), value, baseline)
-        for metric, value, baseline in shop.warehouse.rows(
-            "SELECT metric, value, baseline_value FROM model_metrics "
-            "WHERE as_of = :as_of AND model = 'next_item' AND is_champion "
-            "AND dataset = 'next event' AND metric LIKE 'hr_%'",
-            {"as_of": step.as_of},
-        )
-    ]
-    if not rows:
-        return {}
-    return {
-        "hit rate": dg.MetadataValue.md(
-            plots.bars_beside_baseline(
-                [(f"first {length}", value, baseline) for length, value, baseline in sorted(rows)],
-                title="Next item: share of held-out events whose product is among the first recommendations",
-                unit="hit rate",
+def describe_version(shop: Shop, version: ModelVersion) -> Mapping[str, Any]:
+    """What a model version saw, what was decided and why, its figures beside the baseline's, and its losses."""
+    headline = [metric for metric in version.manifest.metrics if _is_headline(version, metric)]
+    described: dict[str, Any] = {
+        "version": version.name,
+        "trained on data up to": version.data_cutoff.isoformat(),
+        "decision": version.decision,
+        "reason": version.reason,
+    }
+    if headline:
+        described["metrics"] = dg.MetadataValue.md(
+            markdown_table(
+                ("held out", "metric", "model", "baseline", "cases"),
+                [(row.dataset, row.metric, row.value, row.baseline_value, row.n) for row in headline],
             )
         )
+        picture = _beside_baseline(version, headline)
+        if picture is not None:
+            described["beside the baseline"] = dg.MetadataValue.md(picture)
+    if version.usable:
+        curves = loss_curves_of(Registry(shop.home, shop.settings).folder(version))
+        if curves:
+            described["losses"] = dg.MetadataValue.md(
+                plots.loss_curves(curves, title=f"Training loss of {version.manifest.model} {version.name}")
+            )
+    return described
+
+
+def loss_curves_of(folder: Path) -> dict[str, list[float]]:
+    """Name -> losses in order, of the networks of a version, as its library has written them down."""
+    report = json.loads((folder / "model" / "manifest.json").read_text(encoding="utf-8")).get("report", {})
+    losses = report.get("losses", {})
+    named = losses.items() if isinstance(losses, dict) else enumerate(losses, start=1)
+    return {
+        name if isinstance(name, str) else f"network {name}": [float(value) for value in values]
+        for name, values in named
+        if len(values) > 1
     }
+
+
+def _is_headline(version: ModelVersion, metric: Metric) -> bool:
+    """Figures of the recommender by length of history or popularity are for model_metrics, not for the overview."""
+    return version.manifest.model != "next_item" or "," not in metric.dataset
+
+
+def _beside_baseline(version: ModelVersion, metrics: Sequence[Metric]) -> str | None:
+    if version.manifest.model == "next_item":
+        rows = [row for row in metrics if row.dataset == NEXT_EVENT and row.metric.startswith("hr_")]
+        rows.sort(key=lambda row: int(row.metric.removeprefix("hr_")))
+        return plots.bars_beside_baseline(
+            [(f"first {row.metric.removeprefix('hr_')}", row.value, row.baseline_value) for row in rows],
+            title="Next item: share of held-out events whose product is among the first recommendations",
+            unit="hit rate",
+        )
+    rows = [row for row in metrics if row.metric == "wpl"]
+    return plots.bars_beside_baseline(
+        [(row.dataset, row.value, row.baseline_value) for row in rows],
+        title="Sales: weighted pinball loss on held-out days, beside the seasonal profile (lower is better)",
+        unit="loss",
+    )

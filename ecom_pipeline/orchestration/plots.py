@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from io import BytesIO
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,17 +13,18 @@ if TYPE_CHECKING:
 MODEL_COLOUR = "#2f5fd0"
 BASELINE_COLOUR = "#8a8f98"
 ACTUAL_COLOUR = "#1b1e23"
+CURVE_COLOURS = (MODEL_COLOUR, "#c2571a", "#2e8b57", BASELINE_COLOUR)
 WIDTH, HEIGHT = 7.2, 3.0
 DOTS_PER_INCH = 90
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]], *, title: str) -> str:
-    """Loss by epoch, one line a curve (training, validation); returns Markdown."""
+    """Loss in the order of training, one line a network; returns Markdown."""
 
     def draw(axes: "Axes") -> None:
-        for (name, values), colour in zip(curves.items(), (BASELINE_COLOUR, MODEL_COLOUR, "#c2571a"), strict=False):
+        for (name, values), colour in zip(curves.items(), cycle(CURVE_COLOURS)):
             axes.plot(range(1, len(values) + 1), values, label=name, color=colour, linewidth=1.6)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("epoch, or tens of steps")
         axes.set_ylabel("loss")
         axes.legend(frameon=False, fontsize=8)
 

@@ -105,10 +105,16 @@ def markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = f"{value:,.4g}" if isinstance(value, float) else str(value)
+    text = _number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
     text = " ".join(text.split())
     if len(text) > PREVIEW_WIDTH:
         text = text[: PREVIEW_WIDTH - 1] + "…"
     for special in "\\|`*_<>[]":
         text = text.replace(special, "\\" + special)
     return text
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"

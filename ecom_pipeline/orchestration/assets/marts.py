@@ -56,7 +56,6 @@ def mart_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
             _rows_of("model_metrics"),
             deps=["sales_forecaster", "next_item"],
             kinds={"mlflow", "duckdb"},
-            describe=pictures.hit_rate_by_rank,
         ),
         mart(
             "model_versions",

@@ -1,13 +1,11 @@
 """Models: trained when their champion is older than a setting says, judged, registered; a night scores with it."""
 
-from typing import Any
-
 import dagster as dg
 
-from ecom_pipeline.orchestration.presentation import OWNERS, markdown_table
+from ecom_pipeline.orchestration.pictures import describe_version
+from ecom_pipeline.orchestration.presentation import OWNERS
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import Shop
-from ecom_pipeline.registry import ModelVersion
 
 
 def model_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -25,25 +23,6 @@ def _spec(key: str, description: str, deps: list[str], partitions: dg.Partitions
         kinds={"tensorflow", "mlflow"},
         partitions_def=partitions,
     )
-
-
-def version_metadata(version: ModelVersion) -> dict[str, Any]:
-    """What the version saw, what was decided and why, and its figures beside the baseline's."""
-    return {
-        "version": version.name,
-        "trained on data up to": version.data_cutoff.isoformat(),
-        "decision": version.decision,
-        "reason": version.reason,
-        "metrics": dg.MetadataValue.md(
-            markdown_table(
-                ("held out", "metric", "model", "baseline", "cases"),
-                [
-                    (metric.dataset, metric.metric, metric.value, metric.baseline_value, metric.n)
-                    for metric in version.manifest.metrics
-                ],
-            )
-        ),
-    }
 
 
 def _sales_forecaster(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -67,7 +46,7 @@ def _sales_forecaster(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
                 as_of=step.as_of,
                 on_progress=step.on_progress,
             )
-        return dg.MaterializeResult(metadata={**version_metadata(version), **step.figures})
+        return dg.MaterializeResult(metadata={**describe_version(shop, version), **step.figures})
 
     return sales_forecaster
 
@@ -93,6 +72,6 @@ def _next_item(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 as_of=step.as_of,
                 on_progress=step.on_progress,
             )
-        return dg.MaterializeResult(metadata={**version_metadata(version), **step.figures})
+        return dg.MaterializeResult(metadata={**describe_version(shop, version), **step.figures})
 
     return next_item

@@ -1,0 +1,116 @@
+"""How tables, checks and plots look in the Dagster UI."""
+
+import base64
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ecom_pipeline.contracts import Severity, table
+from ecom_pipeline.orchestration import plots
+from ecom_pipeline.orchestration.checks import as_check_result
+from ecom_pipeline.orchestration.lineage import tables_read_by
+from ecom_pipeline.orchestration.presentation import column_schema, markdown_table
+from ecom_pipeline.quality import CheckResult, TableValidation
+
+NIGHT = date(2026, 1, 31)
+
+
+def checked(rule: str, *, success: bool, severity: Severity = "error") -> CheckResult:
+    return CheckResult(
+        rule=rule,
+        expectation="expect_something",
+        severity=severity,
+        success=success,
+        observed="7 rows",
+        rows_checked=100,
+        rows_unexpected=0 if success else 7,
+        examples=() if success else ({"item_id": "a|b", "price": -1.0},),
+        sentence=f"feat_items: {rule}. Mend it.",
+    )
+
+
+def validation(*results: CheckResult) -> TableValidation:
+    return TableValidation(table_name="feat_items", suite="contract", as_of=NIGHT, results=results)
+
+
+def test_a_cell_cannot_break_out_of_its_table() -> None:
+    rendered = markdown_table(("name",), [("a|b\n| <script>`x`",)])
+    assert rendered.splitlines() == ["| name |", "| --- |", "| a\\|b \\| \\<script\\>\\`x\\` |"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        (1234567.891, "1,234,568"),
+        (0.123456, "0.1235"),
+        (1_000_000, "1,000,000"),
+        (True, "True"),
+        (NIGHT, "2026-01-31"),
+    ],
+)
+def test_values_are_shown_as_people_write_them(value: Any, shown: str) -> None:
+    assert markdown_table(("x",), [(value,)]).splitlines()[-1] == f"| {shown} |"
+
+
+def test_columns_carry_meaning_nullness_and_rules() -> None:
+    schema = column_schema(table("core_products"))
+    price = next(column for column in schema.columns if column.name == "price")
+    assert price.description == "List price of one unit."
+    assert price.constraints.other == ["price is at least 0"]
+    key = next(column for column in schema.columns if column.name == "item_id")
+    assert not key.constraints.nullable
+    assert "active_from is not after active_to" in (schema.constraints.other if schema.constraints else [])
+
+
+def test_lineage_is_what_the_sql_reads_not_what_its_comments_mention() -> None:
+    assert tables_read_by(table("feat_sessions")) == {"feat_user_events"}
+    assert "core_order_lines" in tables_read_by(table("feat_sales_daily"))
+
+
+def test_a_failed_rule_of_severity_error_blocks_and_shows_examples() -> None:
+    result = as_check_result(
+        "feat_items", "contract", validation(checked("a", success=True), checked("price is at least 0", success=False))
+    )
+    assert not result.passed
+    assert result.severity is dg.AssetCheckSeverity.ERROR
+    assert "price is at least 0" in (result.description or "")
+    assert result.metadata["rows that break it"].value == 7
+    assert "a\\|b" in str(result.metadata["examples"].value)
+
+
+def test_a_failed_warning_does_not_block() -> None:
+    result = as_check_result(
+        "feat_items", "contract", validation(checked("a", success=True), checked("b", success=False, severity="warn"))
+    )
+    assert not result.passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
+
+
+def test_what_held_is_listed_too() -> None:
+    result = as_check_result("feat_items", "contract", validation(checked("a", success=True)))
+    assert result.passed
+    assert "| passed | a | error | 7 rows |" in str(result.metadata["found"].value)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        plots.loss_curves({"gru": [3.0, 2.0, 1.5], "gru refitted": [1.4, 1.2]}, title="Losses"),
+        plots.forecast_against_actual(
+            actual=[(date(2026, 1, 30), 5.0), (NIGHT, None)],
+            forecast=[(date(2026, 2, 1), 5.0, 3.0, 7.0), (date(2026, 2, 2), 6.0, 4.0, 8.0)],
+            unit="units",
+            title="Forecast",
+        ),
+        plots.bars_beside_baseline([("first 5", 0.2, 0.1), ("first 10", 0.3, None)], title="Hits", unit="share"),
+    ],
+    ids=["losses", "forecast", "bars"],
+)
+def test_a_plot_is_a_small_png_inside_markdown(picture: str) -> None:
+    start = picture.index("base64,") + len("base64,")
+    image = base64.b64decode(picture[start:-1])
+    assert image.startswith(b"\x89PNG")
+    assert len(image) < 60_000
