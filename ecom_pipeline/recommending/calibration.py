@@ -29,14 +29,21 @@ class Logistic:
         weights = np.zeros(x.shape[1])
         weights[-1] = np.log(rate / (1 - rate))
         penalty = np.full(x.shape[1], ridge)
-        penalty[-1] = 1e-9
+        penalty[-1] = 1e-6
+        loss = _penalised(x, labels, weights, penalty)
         for _ in range(steps):
             p = _sigmoid(x @ weights)
             gradient = x.T @ (p - labels) + penalty * weights
             hessian = (x * (p * (1 - p))[:, None]).T @ x + np.diag(penalty)
             change = np.linalg.solve(hessian, gradient)
-            weights = weights - change
-            if np.abs(change).max() < 1e-8:
+            # a full step can overshoot where purchases are rare
+            size = 1.0
+            while (trial := _penalised(x, labels, weights - size * change, penalty)) > loss and size > 1e-4:
+                size /= 2
+            if trial > loss:
+                break
+            weights, gained, loss = weights - size * change, loss - trial, trial
+            if gained < 1e-7 * max(abs(loss), 1.0):
                 break
         return cls(mean=mean, scale=scale, weights=weights)
 
@@ -74,7 +81,9 @@ class Isotonic:
         return np.interp(scores, self.scores, self.probabilities)
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = RELIABILITY_BINS) -> dict[str, list[float]]:
+def reliability(
+    probabilities: np.ndarray, labels: np.ndarray, *, bins: int = RELIABILITY_BINS
+) -> dict[str, list[float]]:
     """The reliability curve over bins of equal size: mean predicted, observed share, and cases of each bin."""
     order = np.argsort(probabilities, kind="stable")
     edges = np.unique(np.linspace(0, len(order), bins + 1).astype(int))
@@ -101,3 +110,9 @@ def calibration_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[s
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -35, 35))))
+
+
+def _penalised(x: np.ndarray, labels: np.ndarray, weights: np.ndarray, penalty: np.ndarray) -> float:
+    """Negative log likelihood plus ridge penalty."""
+    logits = x @ weights
+    return float((np.logaddexp(0.0, logits) - labels * logits).sum() + 0.5 * (penalty * weights**2).sum())

@@ -26,7 +26,6 @@ from ecom_pipeline.recommending.metrics import case_gains, interval, ranking_met
 from ecom_pipeline.recommending.recommender import NextItemRecommender
 
 
-
 @dataclass(frozen=True)
 class TemporalSplit:
     """Events up to a cutoff, and what each user with a history did first after it.
@@ -164,9 +163,7 @@ def evaluate(
     ranks = np.where(hits.any(axis=1), hits.argmax(axis=1), np.iinfo(np.int64).max)
     counts = recommender.item_counts()
     metrics = ranking_metrics(ranks, ks) | _beyond_accuracy(lists, counts, max(ks))
-    intervals = {
-        f"{name}@{one}": interval(gains) for one in ks for name, gains in case_gains(ranks, one).items()
-    }
+    intervals = {f"{name}@{one}": interval(gains) for one in ks for name, gains in case_gains(ranks, one).items()}
     lengths = np.bincount(
         pc.index_in(history_users.filter(keep), value_set=by_user.dictionary).to_numpy(zero_copy_only=False),
         minlength=len(by_user.dictionary),
@@ -204,7 +201,9 @@ def _slices(lengths: np.ndarray, wanted: np.ndarray, counts: np.ndarray) -> Mapp
     parts: dict[str, np.ndarray] = {}
     edges = [0, 1, 3, 6, 11, 21, 51]
     for low, high in zip(edges, [*edges[1:], None], strict=True):
-        name = f"history {low}" if high == low + 1 else f"history {low}+" if high is None else f"history {low}-{high - 1}"
+        name = (
+            f"history {low}" if high == low + 1 else f"history {low}+" if high is None else f"history {low}-{high - 1}"
+        )
         parts[name] = (lengths >= low) & (lengths < (np.inf if high is None else high))
     warm = (wanted >= 0) & (counts[np.maximum(wanted, 0)] > 0)
     parts["cold target"], parts["warm target"] = ~warm, warm
@@ -215,5 +214,3 @@ def _slices(lengths: np.ndarray, wanted: np.ndarray, counts: np.ndarray) -> Mapp
     for number in range(10):
         parts[f"popularity decile {number + 1}"] = warm & (decile[np.maximum(wanted, 0)] == number)
     return parts
-
-

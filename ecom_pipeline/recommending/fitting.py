@@ -5,10 +5,11 @@ What belongs here: which sources a model has, what is chosen on validation, and 
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
 from ecom_pipeline.recommending.features import build_candidates, feature_names
@@ -17,8 +18,15 @@ from ecom_pipeline.recommending.metrics import ranking_metrics
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.ranker import Ranker
-from ecom_pipeline.recommending.reranker import Reranker, train_reranker
-from ecom_pipeline.recommending.sources import CoVisitationSource, NeighbourSource, PopularitySource, Source
+from ecom_pipeline.recommending.reranker import Reranker, mean_log_loss, merge_rerankers, train_reranker
+from ecom_pipeline.recommending.sources import (
+    CoVisitationSource,
+    NeighbourSource,
+    PopularitySource,
+    Source,
+    SpectralSource,
+)
+from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.recommending.validation import Cases, choose_holdout, hold_out
 
 Model = Literal["blend", "lstm", "gru", "simple_rnn", "transformer", "co_visitation", "popularity"]
@@ -27,8 +35,20 @@ Progress = Callable[[str, float], None]
 NETWORKS: tuple[str, ...] = ("lstm", "gru", "simple_rnn", "transformer")
 MODELS: tuple[str, ...] = ("blend", *NETWORKS, "co_visitation", "popularity")
 VALIDATION_KS = (5, 10, 20)
+WIDTH = 128  # of spectral embeddings and networks
 NETWORK_POSITIONS = 800_000  # events that a network reads in all its epochs together, unless a budget says otherwise
-MAX_EPOCHS = 20
+MIN_EPOCHS, MAX_EPOCHS = 1, 8
+TRAINING_SHARE = 0.5  # of the budget that is left: for training before the re-ranker and the refit
+REFIT_SHARE, REFIT_RATE = 0.34, 0.5  # epochs and learning rate of the refit, relative to the training
+FUSION = 0.5  # where the weight of each source's log share starts: as a plain fusion of the sources
+FOLDS, MANY_CASES, RERANKER_SEEDS = 5, 1_500, 3
+RERANKERS: dict[str, dict[str, Any]] = {
+    "linear": {"hidden": 0, "decay": 0.03},
+    "small": {"hidden": 12, "decay": 0.3},
+    "large": {"hidden": 32, "decay": 0.03},
+}
+LONG = CoVisitationSettings(history_decay=0.6)
+SHORT = CoVisitationSettings(window=2, backward=0.1, decay=0.5, history_decay=0.3)
 
 
 @dataclass
@@ -125,57 +145,55 @@ def _fit_co_visitation(
 def _fit_network_alone(
     log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]
 ) -> Fitted:
-    half = None if plan.time_budget_s is None else plan.time_budget_s / 2
-    source, fitted = fit_one_network(train, plan, plan.model, budget_s=half, label="training", span=(0.0, 0.45))
+    start = CoVisitation.fit(train, LONG)
+    spectral = Spectral.fit(start.matrix, width=WIDTH, seed=plan.seed)
+    source, fitted = fit_one_network(train, plan, plan.model, spectral=spectral, span=(0.05, 0.7))
     ranker = _alone(source, Popularity.fit(train), plan)
     report["validation"] = {
         plan.model: ranking_metrics(ranker.target_ranks(_sample(cases, 5_000, plan.seed)), VALIDATION_KS)
     }
-    report["losses"] = {plan.model: fitted.losses}
-    source, fitted = fit_one_network(
-        log, plan, plan.model, epochs=fitted.epochs, budget_s=plan.left(), label="refitting", span=(0.5, 1.0)
+    source, again = refit_network(
+        source, log, plan, plan.model, fitted.epochs, matrix=CoVisitation.fit(log, LONG).matrix, span=(0.75, 1.0)
     )
-    report["losses"][f"{plan.model}_refitted"] = list(fitted.losses)
-    report["chosen"] = {"epochs": fitted.epochs}
+    report["losses"] = {plan.model: list(fitted.losses), f"{plan.model}_refitted": list(again.losses)}
+    report["chosen"] = {"epochs": fitted.epochs, "refit_epochs": again.epochs}
     report["seconds"][plan.model] = time.monotonic() - plan.started
     settings = {plan.model: source.network.describe()}
     return Fitted(ranker=_alone(source, Popularity.fit(log), plan), report=report, settings=settings)
 
 
-def _fit_blend(
-    log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]
-) -> Fitted:
-    begun = time.monotonic()
-    sources, settings = fit_counting_sources(train, plan)
-    half = None if plan.time_budget_s is None else plan.time_budget_s * 0.4
-    epochs: dict[str, int] = {}
+def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]) -> Fitted:
+    clock = time.monotonic
+    begun = clock()
+    plan.say("counting", 0.0)
+    sources, _ = fit_counting_sources(train, plan)
+    report["seconds"]["counting"], begun = clock() - begun, clock()
+    trained: dict[str, Any] = {}
     report["losses"] = {}
     for number, cell in enumerate(plan.networks):
-        budget = None if half is None else half / len(plan.networks)
-        low, high = 0.05 + 0.4 * number / len(plan.networks), 0.05 + 0.4 * (number + 1) / len(plan.networks)
-        source, fitted = fit_one_network(train, plan, cell, budget_s=budget, label="training", span=(low, high))
-        sources[cell], epochs[cell] = source, fitted.epochs
+        low, high = (0.05 + 0.5 * part / len(plan.networks) for part in (number, number + 1))
+        spectral = sources["spectral"]
+        assert isinstance(spectral, SpectralSource)
+        source, fitted = fit_one_network(train, plan, cell, spectral=spectral.model, span=(low, high))
+        sources[cell] = source
+        trained[cell] = (source, fitted)
         report["losses"][cell] = list(fitted.losses)
-    report["seconds"]["sources"] = time.monotonic() - begun
-    begun = time.monotonic()
-    plan.say("re-ranker", 0.5)
-    popularity = Popularity.fit(train)
-    reranker = learn_reranker(cases, sources, popularity, plan, report)
-    report["seconds"]["reranker"] = time.monotonic() - begun
-    begun = time.monotonic()
+    report["seconds"]["networks"], begun = clock() - begun, clock()
+    plan.say("re-ranker", 0.55)
+    reranker = learn_reranker(cases, sources, Popularity.fit(train), plan, report)
+    report["seconds"]["reranker"], begun = clock() - begun, clock()
+    plan.say("refitting", 0.7)
     sources, settings = fit_counting_sources(log, plan)
-    for number, cell in enumerate(plan.networks):
-        left = plan.left()
-        budget = None if left is None else left / (len(plan.networks) - number)
-        low, high = 0.6 + 0.4 * number / len(plan.networks), 0.6 + 0.4 * (number + 1) / len(plan.networks)
-        source, fitted = fit_one_network(
-            log, plan, cell, epochs=epochs[cell], budget_s=budget, label="refitting", span=(low, high)
-        )
+    matrix = _matrix(sources["co_visitation"])
+    for number, (cell, (source, fitted)) in enumerate(trained.items()):
+        low, high = (0.75 + 0.25 * part / len(plan.networks) for part in (number, number + 1))
+        source, again = refit_network(source, log, plan, cell, fitted.epochs, matrix=matrix, span=(low, high))
         sources[cell] = source
         settings[cell] = source.network.describe()
-        report["losses"][f"{cell}_refitted"] = list(fitted.losses)
-    report["seconds"]["refit"] = time.monotonic() - begun
-    report["chosen"] = {"epochs": epochs, "sources": list(sources)}
+        report["losses"][f"{cell}_refitted"] = list(again.losses)
+    report["seconds"]["refit"] = clock() - begun
+    report["seconds"]["all"] = clock() - plan.started
+    report["chosen"] |= {"epochs": {cell: fitted.epochs for cell, (_, fitted) in trained.items()}}
     plan.say("done", 1.0)
     ranker = Ranker(
         sources=sources,
@@ -186,48 +204,80 @@ def _fit_blend(
     return Fitted(ranker=ranker, report=report, settings=settings)
 
 
-def fit_counting_sources(
-    log: Interactions, plan: Plan
-) -> tuple[dict[str, Source], dict[str, dict[str, Any]]]:
-    """The sources of a blend that only count, with their settings."""
-    long = CoVisitationSettings(history_decay=0.6, repeats=plan.repeats_allowed)
-    short = CoVisitationSettings(
-        window=2, backward=0.1, decay=0.5, history_decay=0.3, repeats=plan.repeats_allowed
-    )
+def fit_counting_sources(log: Interactions, plan: Plan) -> tuple[dict[str, Source], dict[str, dict[str, Any]]]:
+    """The sources of a blend that need no training, with their settings."""
+    long = replace(LONG, repeats=plan.repeats_allowed)
+    short = replace(SHORT, repeats=plan.repeats_allowed)
     near = NeighbourSettings()
+    co_visitation = CoVisitation.fit(log, long)
     sources: dict[str, Source] = {
-        "co_visitation": CoVisitationSource(CoVisitation.fit(log, long)),
+        "co_visitation": CoVisitationSource(co_visitation),
         "transitions": CoVisitationSource(CoVisitation.fit(log, short)),
         "neighbours": NeighbourSource(Neighbours.fit(log, near)),
+        "spectral": SpectralSource(Spectral.fit(co_visitation.matrix, width=WIDTH, seed=plan.seed)),
     }
-    return sources, {"co_visitation": asdict(long), "transitions": asdict(short), "neighbours": asdict(near)}
+    settings = {
+        "co_visitation": asdict(long),
+        "transitions": asdict(short),
+        "neighbours": asdict(near),
+        "spectral": {"width": WIDTH},
+    }
+    return sources, settings
 
 
 def fit_one_network(
+    log: Interactions, plan: Plan, cell: str, *, spectral: Spectral, span: tuple[float, float]
+) -> tuple[Any, Any]:
+    """A network source and its record. The number of epochs follows from the size of the log, and from the budget."""
+    from ecom_pipeline.recommending.network import NetworkSettings
+    from ecom_pipeline.recommending.network_source import new_network, train_network
+    from ecom_pipeline.recommending.training import TrainingSettings
+
+    left = plan.left()
+    network = new_network(
+        log,
+        NetworkSettings(cell=cell, width=WIDTH),  # type: ignore[arg-type]
+        spectral,
+        seed=plan.seed,
+    )
+    return train_network(
+        network,
+        log,
+        training=TrainingSettings(),
+        epochs=int(np.clip(NETWORK_POSITIONS / max(len(log.items), 1), MIN_EPOCHS, MAX_EPOCHS)),
+        seed=plan.seed,
+        budget_s=None if left is None else left * TRAINING_SHARE / max(len(plan.networks), 1),
+        on_progress=lambda share: plan.say(f"{cell}: training", span[0] + (span[1] - span[0]) * share),
+    )
+
+
+def refit_network(
+    source: Any,
     log: Interactions,
     plan: Plan,
     cell: str,
+    epochs: int,
     *,
-    epochs: int | None = None,
-    budget_s: float | None,
-    label: str,
+    matrix: sparse.csr_array,
     span: tuple[float, float],
 ) -> tuple[Any, Any]:
-    """A network source and its record. The number of epochs follows from the size of the log unless it is given."""
-    from ecom_pipeline.recommending.network import NetworkSettings
-    from ecom_pipeline.recommending.network_source import fit_network
+    """The network trained on, briefly and gently, over the whole log, so that the held-out events are learnt too.
+
+    Training from scratch again would double the time; what the network knows of the rest need not be learnt twice.
+    """
+    from ecom_pipeline.recommending.network_source import place_new_items, train_network
     from ecom_pipeline.recommending.training import TrainingSettings
 
-    if epochs is None:
-        epochs = int(np.clip(NETWORK_POSITIONS // max(len(log.items), 1), 2, MAX_EPOCHS))
-    return fit_network(
+    left = plan.left()
+    place_new_items(source.network, source.seen.astype(np.float32), matrix)
+    return train_network(
+        source.network,
         log,
-        settings=NetworkSettings(cell=cell),  # type: ignore[arg-type]
-        training=TrainingSettings(),
-        epochs=epochs,
-        seed=plan.seed,
-        budget_s=budget_s,
-        on_progress=lambda share: plan.say(f"{cell}: {label}", span[0] + (span[1] - span[0]) * share),
+        training=TrainingSettings(rate=TrainingSettings().rate * REFIT_RATE),
+        epochs=max(1, round(epochs * REFIT_SHARE)),
+        seed=plan.seed + 1,
+        budget_s=None if left is None else left / max(len(plan.networks), 1),
+        on_progress=lambda share: plan.say(f"{cell}: refitting", span[0] + (span[1] - span[0]) * share),
     )
 
 
@@ -240,31 +290,58 @@ def learn_reranker(
 ) -> Reranker:
     """The re-ranker of a blend from held-out cases, each source's own figures beside it.
 
-    A fifth of the cases judges the re-ranker that the other four fifths taught; the final one learns from all.
+    Its size is chosen by the log loss on folds that did not teach it; the figures of the blend come from the first fold; the final one
+    is the mean of several that learnt from all cases.
     """
     features, items = _case_features(cases, sources, popularity, plan)
     hits = items == cases.targets[:, None]
-    usable = hits.any(axis=1)
-    valid = items >= 0
-    target = hits.argmax(axis=1)
-    judged = np.random.default_rng(plan.seed).random(len(cases)) < 0.2
-    teach = usable & ~judged
+    usable, valid, target = hits.any(axis=1), items >= 0, hits.argmax(axis=1)
     names = feature_names(sources, cases.histories.kind_names)
+    start = np.array([FUSION if name.endswith("_log_share") else 0.0 for name in names])
+    fold = np.random.default_rng(plan.seed).integers(FOLDS, size=len(cases))
+    judged = fold == 0
     for name in sources:
         scores = features[judged][..., names.index(f"{name}_log_share")]
         report["validation"][name] = _metrics_of(scores, valid[judged], hits[judged])
-    draft = train_reranker(features[teach], valid[teach], target[teach], seed=plan.seed)
-    report["validation"]["blend"] = _metrics_of(draft.score(features[judged]), valid[judged], hits[judged])
     report["validation"]["candidate_recall"] = float(usable.mean()) if len(cases) else float("nan")
-    return train_reranker(features[usable], valid[usable], target[usable], seed=plan.seed)
+    losses: dict[str, float] = {}
+    drafts: dict[str, Reranker] = {}
+    folds = range(FOLDS if usable.sum() < MANY_CASES else 1)
+    for name, options in RERANKERS.items():
+        found = []
+        for number in folds:
+            teach, judge = usable & (fold != number), usable & (fold == number)
+            if not teach.any() or not judge.any():
+                continue
+            draft = train_reranker(features[teach], valid[teach], target[teach], start=start, seed=plan.seed, **options)
+            found.append(mean_log_loss(draft, features[judge], valid[judge], target[judge]))
+            if number == 0:
+                drafts[name] = draft
+        losses[name] = float(np.mean(found)) if found else float("inf")
+    best = min(losses, key=lambda name: losses[name])
+    if best in drafts and judged.any():
+        blended = drafts[best].score(features[judged])
+        report["validation"]["blend"] = _metrics_of(blended, valid[judged], hits[judged])
+    report["chosen"] = {"reranker": best, "reranker_log_loss": losses, "sources": list(sources)}
+    return merge_rerankers(
+        [
+            train_reranker(
+                features[usable],
+                valid[usable],
+                target[usable],
+                start=start,
+                seed=plan.seed + number,
+                **RERANKERS[best],
+            )
+            for number in range(RERANKER_SEEDS)
+        ]
+    )
 
 
 def _case_features(
     cases: Cases, sources: Mapping[str, Source], popularity: Popularity, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
-    ranker = Ranker(
-        sources=sources, popularity=popularity, reranker=None, repeats_allowed=plan.repeats_allowed
-    )
+    ranker = Ranker(sources=sources, popularity=popularity, reranker=None, repeats_allowed=plan.repeats_allowed)
     names = feature_names(sources, cases.histories.kind_names)
     blocks = [
         build_candidates(
@@ -308,3 +385,8 @@ def _sample(cases: Cases, n: int, seed: int) -> Cases:
     if len(cases) <= n:
         return cases
     return cases.take(np.sort(np.random.default_rng(seed).choice(len(cases), size=n, replace=False)))
+
+
+def _matrix(source: Source) -> sparse.csr_array:
+    assert isinstance(source, CoVisitationSource)
+    return source.model.matrix

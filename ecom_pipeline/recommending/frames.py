@@ -40,9 +40,7 @@ def as_table(frame: Frame, *, name: str, required: tuple[str, ...]) -> pa.Table:
         raise FrameError(f"{name}: expected a pyarrow Table or a pandas DataFrame, got {type(frame).__name__}")
     missing = [column for column in required if column not in table.column_names]
     if missing:
-        raise FrameError(
-            f"{name}: missing column(s) {', '.join(missing)}; it has {', '.join(table.column_names)}"
-        )
+        raise FrameError(f"{name}: missing column(s) {', '.join(missing)}; it has {', '.join(table.column_names)}")
     return table
 
 
@@ -63,9 +61,7 @@ def id_column(table: pa.Table, column: str, *, name: str, nulls: bool = False) -
             values = pc.cast(values, pa.int64(), safe=True)
         except pa.ArrowInvalid as error:
             raise FrameError(f"{name}.{column}: ids must be integers or strings, not fractions") from error
-    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = values.cast(pa.string())
-    elif pa.types.is_null(values.type):
+    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_null(values.type):
         values = values.cast(pa.string())
     else:
         raise FrameError(f"{name}.{column}: ids must be integers or strings, got {values.type}")

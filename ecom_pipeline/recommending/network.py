@@ -3,8 +3,9 @@
 What belongs here: parameters and the forward pass. Training is in `training`, data in `interactions`. Imports TensorFlow;
 import this module only where a network is wanted.
 
-The query after an event is q_t = out(h_t) + skip * x_t, and the score of an item is q_t . e_item + bias_item: the
-item embeddings serve input and output, and the skip lets the network start as "what resembles the last item".
+The query after an event is q_t = out(h_t) + bridge(sum_a decay^a x_{t-a}), and the score of an item is q_t . e_item + bias_item: the
+item embeddings serve input and output. The bridge over the decayed trace of the history lets a network start as the spectral
+model of co-visitation (`start_from`), so that it learns only what that model lacks.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
+
+from ecom_pipeline.recommending.spectral import SCALE, Spectral
 
 Cell = Literal["gru", "lstm", "simple_rnn", "transformer"]
 GATES: dict[str, int] = {"gru": 3, "lstm": 4, "simple_rnn": 1}
@@ -57,7 +60,11 @@ class SequenceNetwork:
         def glorot(*shape: int) -> np.ndarray:
             return rng.uniform(-1.0, 1.0, shape) * np.sqrt(6.0 / (shape[0] + shape[-1]))
 
-        start: dict[str, np.ndarray] = {"skip": np.ones(d), "out": glorot(d, d) * 0.5}
+        start: dict[str, np.ndarray] = {
+            "bridge": np.eye(d),
+            "trace": np.array(0.0),
+            "out": glorot(d, d) * 0.5,
+        }
         if settings.cell == "transformer":
             start["position"] = rng.normal(0.0, 0.02, (settings.length, d))
             start["final_scale"] = np.ones(d)
@@ -79,6 +86,13 @@ class SequenceNetwork:
             bias[d : 2 * d] = 1.0  # forget gates start open
         return start | {"kernel": glorot(d, gates * d), "recurrent": orthogonal, "gate_bias": bias}
 
+    def start_from(self, spectral: Spectral) -> None:
+        """Take over the embeddings of a spectral model; the recurrent part starts small beside it."""
+        self.embedding.assign(spectral.target)
+        self.dense["bridge"].assign(spectral.bridge() * SCALE)
+        self.dense["trace"].assign(np.float32(np.log(spectral.history_decay / (1.0 - spectral.history_decay))))
+        self.dense["out"].assign(self.dense["out"] * 0.2)
+
     def queries(self, inputs: tf.Tensor, *, training: bool) -> tf.Tensor:
         """Queries (rows, steps, width) of embedded sequences (rows, steps, width), aligned at the first event."""
         settings = self.settings
@@ -86,7 +100,14 @@ class SequenceNetwork:
         hidden = self._attend(x, training=training) if settings.cell == "transformer" else self._recur(x)
         if training and settings.state_dropout:
             hidden = tf.nn.dropout(hidden, settings.state_dropout)
-        return tf.einsum("btd,de->bte", hidden, self.dense["out"]) + self.dense["skip"] * x
+        decay = tf.sigmoid(self.dense["trace"])
+        steps = tf.range(tf.shape(x)[1])
+        apart = tf.cast(steps[:, None] - steps[None, :], tf.float32)
+        weights = tf.where(apart >= 0, tf.pow(decay, tf.maximum(apart, 0.0)), 0.0)
+        trace = tf.einsum("ts,bsd->btd", weights, x)
+        return tf.einsum("btd,de->bte", hidden, self.dense["out"]) + tf.einsum(
+            "btd,de->bte", trace, self.dense["bridge"]
+        )
 
     def _recur(self, x: tf.Tensor) -> tf.Tensor:
         cell, d = self.settings.cell, self.settings.width
@@ -130,9 +151,7 @@ class SequenceNetwork:
             mixed = tf.einsum("btd,de->bte", mixed, weights[f"proj_{block}"])
             h += tf.nn.dropout(mixed, settings.state_dropout) if training and settings.state_dropout else mixed
             inner = tf.einsum("btd,de->bte", _norm(h, weights[f"norm2_{block}"]), weights[f"up_{block}"])
-            inner = tf.einsum(
-                "bte,ed->btd", tf.nn.gelu(inner + weights[f"up_bias_{block}"]), weights[f"down_{block}"]
-            )
+            inner = tf.einsum("bte,ed->btd", tf.nn.gelu(inner + weights[f"up_bias_{block}"]), weights[f"down_{block}"])
             h += tf.nn.dropout(inner, settings.state_dropout) if training and settings.state_dropout else inner
         return _norm(h, weights["final_scale"])
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from scipy import sparse
 
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
 from ecom_pipeline.recommending.sources import ScoreBlock
+from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.recommending.training import Encoder, Trainer, TrainingSettings
 
 Progress = Callable[[float], None]
@@ -43,19 +45,37 @@ class NetworkFit:
     losses: tuple[float, ...]
 
 
-def fit_network(
+def new_network(log: Interactions, settings: NetworkSettings, spectral: Spectral, *, seed: int) -> SequenceNetwork:
+    """An untrained network that starts from the spectral embeddings of its log."""
+    network = SequenceNetwork(log.n_items, settings, seed=seed)
+    network.start_from(spectral)
+    return network
+
+
+def place_new_items(network: SequenceNetwork, counts: np.ndarray, strengths: sparse.csr_array) -> None:
+    """Give items that the network has not seen (`counts` 0) the mean embedding of what they stand beside."""
+    new = np.flatnonzero((counts == 0) & (np.diff(strengths.indptr) > 0))
+    if not len(new):
+        return
+    embedding = network.embedding.numpy()
+    mixed = strengths[new] @ embedding
+    length = np.linalg.norm(mixed, axis=1, keepdims=True)
+    embedding[new] = mixed / np.maximum(length, 1e-8)
+    network.embedding.assign(embedding)
+
+
+def train_network(
+    network: SequenceNetwork,
     log: Interactions,
     *,
-    settings: NetworkSettings,
     training: TrainingSettings,
     epochs: int,
     seed: int,
     budget_s: float | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[NetworkSource, NetworkFit]:
-    """Train a network on a log for `epochs`, or for as many as the first epoch shows to fit into `budget_s`."""
+    """Train a network on a log for `epochs`, or for as many as the first one shows to fit into `budget_s` (at least one)."""
     started = time.monotonic()
-    network = SequenceNetwork(log.n_items, settings, seed=seed)
     trainer = Trainer(network, log, training, seed=seed)
     losses: list[float] = []
     done = 0

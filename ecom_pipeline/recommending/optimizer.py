@@ -37,9 +37,7 @@ class LazyAdam:
     ) -> None:
         """One update. `rows` (n,) are distinct; each table gradient has n rows."""
         self.step.assign_add(1.0)
-        scale = (
-            rate * tf.sqrt(1.0 - tf.pow(self.beta_2, self.step)) / (1.0 - tf.pow(self.beta_1, self.step))
-        )
+        scale = rate * tf.sqrt(1.0 - tf.pow(self.beta_2, self.step)) / (1.0 - tf.pow(self.beta_1, self.step))
         for variable, gradient, (first, second) in zip(
             self.dense, dense_gradients, self.moments[: len(self.dense)], strict=True
         ):

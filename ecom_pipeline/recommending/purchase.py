@@ -67,7 +67,9 @@ class PurchasePredictor:
         self._item_ids: pa.Array | None = None
         self._report: dict[str, Any] = {}
 
-    def fit(self, events: Frame, *, cutoff: Any | None = None, on_progress: Progress | None = None) -> "PurchasePredictor":
+    def fit(
+        self, events: Frame, *, cutoff: Any | None = None, on_progress: Progress | None = None
+    ) -> "PurchasePredictor":
         """Learn from the two windows before the cutoff; the first teaches the model that the second judges, then both teach.
 
         Args:
@@ -186,9 +188,7 @@ class PurchasePredictor:
             predictor._isotonic = Isotonic(**{n: arrays[f"isotonic_{n}"] for n in ("scores", "probabilities")})
         items = pq.read_table(path / "purchase_items.parquet")
         predictor._item_ids = items.column("item_id").combine_chunks()
-        predictor._items = {
-            name: items.column(name).to_numpy() for name in items.column_names if name != "item_id"
-        }
+        predictor._items = {name: items.column(name).to_numpy() for name in items.column_names if name != "item_id"}
         predictor._kinds, predictor._report = tuple(manifest["kinds"]), manifest["report"]
         return predictor
 
@@ -221,7 +221,9 @@ class PurchasePredictor:
         self._remember_items(past, moment[before], start)
         features = self._features(histories, moment[before][keep.to_numpy(zero_copy_only=False)], pairs, start)
         bought = future.filter(pa.array(self._is_purchase(future)))
-        labels = np.isin(_pair_keys(pairs, users, self._item_ids), _pair_keys(bought, users, self._item_ids, missing=-2))
+        labels = np.isin(
+            _pair_keys(pairs, users, self._item_ids), _pair_keys(bought, users, self._item_ids, missing=-2)
+        )
         group = pc.index_in(id_column(pairs, "user_id", name="pairs"), value_set=users).to_numpy(zero_copy_only=False)
         return features, labels.astype(np.float64), group
 
@@ -312,7 +314,9 @@ class PurchasePredictor:
         if not self._kinds:
             return columns
         kinds = pc.index_in(
-            table.column("event").cast(pa.string()) if "event" in table.column_names else pa.nulls(len(days), pa.string()),
+            table.column("event").cast(pa.string())
+            if "event" in table.column_names
+            else pa.nulls(len(days), pa.string()),
             value_set=pa.array(self._kinds, type=pa.string()),
         )
         codes = pc.fill_null(kinds, -1).to_numpy()

@@ -83,9 +83,7 @@ class Ranker:
         scores = np.where(items >= 0, block.at(items), 0.0).astype(np.float32)
         return Ranked(items=items, scores=scores, proposer=np.zeros(items.shape, dtype=np.int8))
 
-    def _fill(
-        self, ranked: Ranked, histories: Interactions, k: int, allowed: np.ndarray | None
-    ) -> Ranked:
+    def _fill(self, ranked: Ranked, histories: Interactions, k: int, allowed: np.ndarray | None) -> Ranked:
         """Popular items where a row has fewer than k."""
         rows, width = ranked.items.shape
         empty = histories.lengths == 0

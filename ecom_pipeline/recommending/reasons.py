@@ -81,9 +81,7 @@ def find_reasons(
         items=np.where(kind == 3, -1, reason).astype(np.int32),
         kind=kind.astype(np.int8),
         times_seen=seen.sum(axis=2).astype(np.int32),
-        bought=np.where(
-            kind == 0, (same & bought[:, None, :]).any(axis=2), np.take_along_axis(bought, best, axis=1)
-        ),
+        bought=np.where(kind == 0, (same & bought[:, None, :]).any(axis=2), np.take_along_axis(bought, best, axis=1)),
     )
 
 

@@ -4,6 +4,7 @@ What belongs here: a multilayer perceptron with one hidden layer in NumPy, its t
 is that of ListNet (Cao et al., 2007) with one relevant item.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,10 +43,11 @@ def train_reranker(
     valid: np.ndarray,
     target: np.ndarray,
     *,
+    start: np.ndarray | None = None,
     hidden: int = 32,
     epochs: int = 8,
     rate: float = 3e-3,
-    decay: float = 1e-4,
+    decay: float = 0.03,
     batch: int = 128,
     seed: int = 0,
 ) -> Reranker:
@@ -55,7 +57,8 @@ def train_reranker(
         values: float32 (cases, candidates, features).
         valid: bool (cases, candidates).
         target: int (cases,), the column of the item that followed.
-        hidden: units of the hidden layer.
+        start: linear weights (features,) on standardised features to start from; zeros where None.
+        hidden: units of the hidden layer; 0 leaves a linear model.
         epochs: passes; the learning rate falls to zero along a cosine.
         rate: peak learning rate of Adam.
         decay: weight decay.
@@ -70,9 +73,11 @@ def train_reranker(
     weights = [
         (rng.normal(size=(n_features, hidden)) * np.sqrt(1.0 / n_features)).astype(np.float32),
         np.zeros(hidden, dtype=np.float32),
-        (rng.normal(size=(hidden, 1)) * np.sqrt(1.0 / hidden)).astype(np.float32),
+        (rng.normal(size=(hidden, 1)) * np.sqrt(1.0 / max(hidden, 1))).astype(np.float32),
         np.zeros((n_features, 1), dtype=np.float32),
     ]
+    if start is not None:
+        weights[3] = start.astype(np.float32)[:, None]
     first = [np.zeros_like(w) for w in weights]
     second = [np.zeros_like(w) for w in weights]
     history: list[dict[str, float]] = []
@@ -114,3 +119,24 @@ def _gradients(
     d_logits = (share / rows).reshape(-1, 1).astype(np.float32)
     d_hidden = (d_logits @ w2.T) * (hidden > 0)
     return loss, [flat.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_logits, flat.T @ d_logits]
+
+
+def merge_rerankers(rerankers: Sequence[Reranker]) -> Reranker:
+    """The mean of several re-rankers that share their standardisation, as one with all their hidden units."""
+    n = len(rerankers)
+    first = rerankers[0]
+    weights = [
+        np.concatenate([one.weights[0] for one in rerankers], axis=1),
+        np.concatenate([one.weights[1] for one in rerankers]),
+        np.concatenate([one.weights[2] for one in rerankers]) / np.float32(n),
+        np.mean([one.weights[3] for one in rerankers], axis=0, dtype=np.float32),
+    ]
+    return Reranker(mean=first.mean, scale=first.scale, weights=weights, history=first.history)
+
+
+def mean_log_loss(reranker: Reranker, values: np.ndarray, valid: np.ndarray, target: np.ndarray) -> float:
+    """Mean negative log share of the target among the candidates of its case."""
+    logits = np.where(valid, reranker.score(values), -1e9)
+    logits = logits - logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(target)), target]
+    return float((np.log(np.exp(logits).sum(axis=1)) - own).mean())

@@ -4,7 +4,7 @@ import numpy as np
 
 from ecom_pipeline.recommending.ranker import Ranker
 from ecom_pipeline.recommending.scoring import block_rows, top_k
-from ecom_pipeline.recommending.sources import CoVisitationSource
+from ecom_pipeline.recommending.sources import CoVisitationSource, SpectralSource
 
 
 def most_similar(ranker: Ranker, items: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +22,7 @@ def most_similar(ranker: Ranker, items: np.ndarray, k: int) -> tuple[np.ndarray,
         for name, source in ranker.sources.items()
         if isinstance(source, CoVisitationSource) and name != "transitions"
     ]
-    embeddings = [_unit(source.network.embedding.numpy()) for source in ranker.sources.values() if hasattr(source, "network")]
+    embeddings = [_unit(table) for table in _tables(ranker)]
     parts = len(matrices) + len(embeddings)
     found = np.full((len(items), k), -1, dtype=np.int32)
     scores = np.zeros((len(items), k), dtype=np.float32)
@@ -44,6 +44,14 @@ def most_similar(ranker: Ranker, items: np.ndarray, k: int) -> tuple[np.ndarray,
         found[start : start + step, : best.shape[1]] = np.where(values > 0, best, -1)
         scores[start : start + step, : best.shape[1]] = np.maximum(values, 0.0)
     return found, scores
+
+
+def _tables(ranker: Ranker) -> list[np.ndarray]:
+    """The item embeddings of a ranker: those of its networks, else the spectral ones."""
+    trained = [source.network.embedding.numpy() for source in ranker.sources.values() if hasattr(source, "network")]
+    if trained:
+        return trained
+    return [s.model.target for s in ranker.sources.values() if isinstance(s, SpectralSource)]
 
 
 def _unit(embedding: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from ecom_pipeline.recommending.co_visitation import CoVisitation, history_matri
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.neighbours import Neighbours
 from ecom_pipeline.recommending.scoring import top_k
+from ecom_pipeline.recommending.spectral import SCALE, Spectral
 
 BARRED = np.float32(-1e30)
 
@@ -95,6 +96,19 @@ class NeighbourSource:
         """Summed similarities; zero for what no neighbouring sequence holds."""
         product = self.model.strengths(histories)
         return ScoreBlock(dense=product.toarray(), pattern=product, bounded=True)
+
+
+@dataclass(frozen=True)
+class SpectralSource:
+    """Spectral embeddings as a source."""
+
+    model: Spectral
+
+    def block(self, histories: Interactions) -> ScoreBlock:
+        """Scaled inner products of the decayed sum of the history's embeddings with all items."""
+        queries = history_matrix(histories, decay=self.model.history_decay) @ self.model.source
+        dense = (np.float32(SCALE) * queries) @ self.model.target.T
+        return ScoreBlock(dense=dense, pattern=None, bounded=False)
 
 
 @dataclass(frozen=True)

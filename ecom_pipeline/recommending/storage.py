@@ -18,7 +18,14 @@ from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.ranker import Ranker
 from ecom_pipeline.recommending.reranker import Reranker
-from ecom_pipeline.recommending.sources import CoVisitationSource, NeighbourSource, PopularitySource, Source
+from ecom_pipeline.recommending.sources import (
+    CoVisitationSource,
+    NeighbourSource,
+    PopularitySource,
+    Source,
+    SpectralSource,
+)
+from ecom_pipeline.recommending.spectral import Spectral
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -110,6 +117,9 @@ def _parts(source: Source) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
         arrays = _sparse_arrays(source.model.by_item, "by_item")
         arrays |= _sparse_arrays(source.model.by_sequence, "by_sequence")
         return "neighbours", vars(source.model.settings), arrays
+    if isinstance(source, SpectralSource):
+        arrays = {"source": source.model.source, "target": source.model.target}
+        return "spectral", {"history_decay": source.model.history_decay}, arrays
     if isinstance(source, PopularitySource):
         return "popularity", {}, {"scores": source.scores}
     from ecom_pipeline.recommending.network_source import NetworkSource
@@ -129,6 +139,8 @@ def _source(kind: str, settings: dict[str, Any], arrays: dict[str, np.ndarray]) 
             settings=NeighbourSettings(**settings),
         )
         return NeighbourSource(near)
+    if kind == "spectral":
+        return SpectralSource(Spectral(source=arrays["source"], target=arrays["target"], **settings))
     if kind == "popularity":
         return PopularitySource(arrays["scores"])
     if kind != "network":

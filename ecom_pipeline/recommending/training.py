@@ -6,6 +6,7 @@ step and sum its gradients; nothing here uses `model.fit`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +19,7 @@ from ecom_pipeline.recommending.optimizer import LazyAdam
 @dataclass(frozen=True)
 class TrainingSettings:
     """positions: events a batch; negatives: sampled items a batch, shared by its positions; negative_power: exponent of the
-    counts that negatives are drawn by; rate: peak learning rate; label_smoothing is none."""
+    counts that negatives are drawn by; rate: peak learning rate."""
 
     positions: int = 1_024
     negatives: int = 2_048
@@ -66,22 +67,20 @@ def batches(log: Interactions, *, length: int, positions: int, rng: np.random.Ge
 class Trainer:
     """Trains a network on a log, step by step."""
 
-    def __init__(
-        self, network: SequenceNetwork, log: Interactions, settings: TrainingSettings, *, seed: int
-    ) -> None:
+    def __init__(self, network: SequenceNetwork, log: Interactions, settings: TrainingSettings, *, seed: int) -> None:
         self.network, self.log, self.settings = network, log, settings
         self.rng = np.random.default_rng(seed)
         tf.random.set_seed(seed)
-        self.optimizer = LazyAdam(
-            list(network.dense.values()), [network.embedding, network.bias], beta_2=0.99
-        )
+        self.optimizer = LazyAdam(list(network.dense.values()), [network.embedding, network.bias], beta_2=0.99)
         counts = np.bincount(log.items, minlength=log.n_items).astype(np.float64)
         share = counts**settings.negative_power
         share[counts == 0] = 0.0
         self.share = share / share.sum()
         self.cumulative = np.cumsum(self.share)
-        # expected number of draws of an item, in logs: what the correction subtracts
-        self.log_q = tf.constant(np.log(np.maximum(self.share * settings.negatives, 1e-12)).astype(np.float32))
+        # log of the chance that an item is among the distinct negatives of a batch: what the correction subtracts
+        self.log_q = tf.constant(
+            np.log(np.maximum(-np.expm1(-self.share * settings.negatives), 1e-12)).astype(np.float32)
+        )
         self._step = tf.function(
             self.step,
             input_signature=[
@@ -100,19 +99,17 @@ class Trainer:
         )
         losses = []
         for number, batch in enumerate(prepared):
-            negatives = np.searchsorted(self.cumulative, self.rng.random(settings.negatives) * self.cumulative[-1])
-            rate = rate_from + (rate_to - rate_from) * number / max(len(prepared), 1)
-            losses.append(
-                self._step(batch.inputs, batch.targets, negatives.astype(np.int32), np.float32(rate))
+            negatives = np.unique(
+                np.searchsorted(self.cumulative, self.rng.random(settings.negatives) * self.cumulative[-1])
             )
+            rate = rate_from + (rate_to - rate_from) * number / max(len(prepared), 1)
+            losses.append(self._step(batch.inputs, batch.targets, negatives.astype(np.int32), np.float32(rate)))
         return float(np.mean([loss.numpy() for loss in losses])) if losses else 0.0
 
     def step(self, inputs: tf.Tensor, targets: tf.Tensor, negatives: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         """Gradient and update of one batch; the loss."""
-        network = self.network
         loss, dense, rows, tables = self.gradients(inputs, targets, negatives)
         self.optimizer.apply(dense, rows, tables, rate=rate)
-        del network
         return loss
 
     def gradients(
@@ -134,15 +131,46 @@ class Trainer:
             query = tf.boolean_mask(network.queries(embedded, training=True), inside)
             positive = tf.reduce_sum(query * tf.gather(table, local_targets), axis=1)
             positive += tf.gather(item_bias, local_targets)[:, 0] - tf.gather(self.log_q, wanted)
-            logits = tf.matmul(query, tf.gather(table, local_negatives), transpose_b=True)
-            logits += tf.gather(item_bias, local_negatives)[:, 0] - tf.gather(self.log_q, negatives)
+            offset = tf.gather(item_bias, local_negatives)[:, 0] - tf.gather(self.log_q, negatives)
             # a negative that is the target itself says nothing
-            logits -= 1e9 * tf.cast(tf.equal(wanted[:, None], negatives[None, :]), tf.float32)
-            total = tf.reduce_logsumexp(tf.concat([positive[:, None], logits], axis=1), axis=1)
-            loss = tf.reduce_mean(total - positive)
+            slot = tf.scatter_nd(local_negatives[:, None], tf.range(1, sizes[2] + 1), tf.shape(rows))
+            own = tf.gather(slot, local_targets)
+            clashing = tf.where(own > 0)
+            hits = tf.concat([clashing, tf.cast(tf.gather_nd(own, clashing)[:, None] - 1, tf.int64)], axis=1)
+            loss = tf.reduce_mean(sampled_softmax(query, positive, tf.gather(table, local_negatives), offset, hits))
         gradients = tape.gradient(loss, [table, item_bias, *dense])
         tables = [tf.convert_to_tensor(gradient) for gradient in gradients[:2]]
         return loss, list(gradients[2:]), rows, tables
+
+
+@tf.custom_gradient
+def sampled_softmax(
+    query: tf.Tensor, positive: tf.Tensor, negatives: tf.Tensor, offset: tf.Tensor, hits: tf.Tensor
+) -> tuple[tf.Tensor, Any]:
+    """Cross-entropy of the positive against sampled negatives, in few passes over the (positions, negatives) matrix.
+
+    Args:
+        query: (positions, width). positive: logits (positions,). negatives: embeddings (negatives, width).
+        offset: (negatives,), added to the logits. hits: int64 (n, 2), entries of the matrix that do not count.
+
+    Returns:
+        loss (positions,): log(1 + sum_j exp(logit_j - positive)).
+    """
+    ones = tf.ones_like(positive)[:, None]
+    left = tf.concat([query, ones, -positive[:, None]], axis=1)
+    right = tf.concat([negatives, offset[:, None], tf.ones_like(offset)[:, None]], axis=1)
+    odds = tf.exp(tf.minimum(tf.matmul(left, right, transpose_b=True), 40.0))
+    odds = tf.tensor_scatter_nd_update(odds, hits, tf.zeros(tf.shape(hits)[:1]))
+    total = 1.0 + tf.reduce_sum(odds, axis=1)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+        share = (upstream / total)[:, None]
+        d_query = share * tf.matmul(odds, negatives)
+        d_right = tf.matmul(odds, share * left, transpose_a=True)
+        d_positive = -upstream * (1.0 - 1.0 / total)
+        return d_query, d_positive, d_right[:, :-2], d_right[:, -2], None
+
+    return tf.math.log(total), gradient
 
 
 class Encoder:

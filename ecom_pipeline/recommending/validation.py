@@ -12,6 +12,8 @@ import numpy as np
 from ecom_pipeline.recommending.interactions import Interactions
 
 Holdout = Literal["time", "last_event", "new_sequences"]
+VISIT_GAP_S = 1_800.0
+VISITS_A_USER = 8
 SESSION_LENGTH = 12.0  # mean events a sequence, up to which sequences count as sessions
 
 
@@ -77,7 +79,7 @@ def hold_out(
 
 def _ends_after(log: Interactions, held: np.ndarray) -> np.ndarray:
     """Which held-out events are targets: where most users of the held-out time are new, every event with a history; else the first
-    held-out event of every user with an earlier history."""
+    event of the first held-out visits of every user with an earlier history."""
     owners, index = log.owners, np.arange(len(log.items))
     first = log.offsets[:-1][owners]
     # one's events are in order, so the held-out ones are the tail
@@ -87,4 +89,12 @@ def _ends_after(log: Interactions, held: np.ndarray) -> np.ndarray:
     if newcomers.sum() * 2 > has_held.sum():
         return index[held & (index > first)]
     starts = log.offsets[:-1] + kept
-    return starts[has_held & (kept > 0)]
+    returning = np.zeros(len(log), dtype=bool)
+    returning[has_held & (kept > 0)] = True
+    assert log.times is not None
+    gap = np.diff(log.times, prepend=-np.inf) > VISIT_GAP_S
+    visit = held & returning[owners] & (gap | (index == starts[owners]))
+    # the first visits of each user: what is far from the fit would teach another task
+    number = np.cumsum(visit)
+    before = np.concatenate([[0], number])[starts[owners]]
+    return index[visit & (number - before <= VISITS_A_USER)]
