@@ -73,26 +73,29 @@ ORDER BY user_id
 
 
 def check_model_cutoffs(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) -> TableValidation:
-    """No row of the night comes from a model version that saw data after it, or that nobody knows."""
-    versions = warehouse.scalar(
-        f"SELECT count(DISTINCT model_version) FROM {table.name} WHERE as_of = :as_of", {"as_of": as_of}
-    )
+    """No row comes from a model version that saw data after the row's night, or that nobody knows.
+
+    Of a table that is kept night by night the night `as_of` is checked, of others every row.
+    """
+    of_night = "WHERE as_of = :as_of" if table.by_night else ""
+    made = f"SELECT as_of, model_version, count(*) AS n FROM {table.name} {of_night} GROUP BY as_of, model_version"
+    parameters = {"as_of": as_of} if table.by_night else {}
     result = wrong_rows(
         warehouse,
         table.name,
-        rule="every model version of the night saw no data after it",
+        rule="no model version saw data after the night that it is used in",
         name="model_cutoff_is_not_after_the_night",
         sql=f"""
-        SELECT made.model_version, known.data_cutoff, made.n AS rows_made
-        FROM (SELECT model_version, count(*) AS n FROM {table.name} WHERE as_of = :as_of GROUP BY model_version) AS made
+        SELECT made.as_of, made.model_version, known.data_cutoff, made.n AS rows_made
+        FROM ({made}) AS made
         LEFT JOIN (
           SELECT model_version, max(data_cutoff) AS data_cutoff FROM model_versions GROUP BY model_version
         ) AS known ON known.model_version = made.model_version
-        WHERE known.data_cutoff IS NULL OR known.data_cutoff > :as_of
-        ORDER BY made.model_version
+        WHERE known.data_cutoff IS NULL OR known.data_cutoff > made.as_of
+        ORDER BY made.as_of, made.model_version
         """,
-        parameters={"as_of": as_of},
-        rows_checked=versions,
+        parameters=parameters,
+        rows_checked=warehouse.scalar(f"SELECT count(*) FROM ({made}) AS made", parameters),
         to_do="The results would know the future. Train a version for this night (the training step), and run this "
         "step again.",
     )
