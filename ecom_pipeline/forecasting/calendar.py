@@ -73,7 +73,7 @@ def time_grid(
     """All dates from start to end, and `horizon` more."""
     observed = pd.date_range(start, end, freq=offset)
     ahead = pd.date_range(end, periods=horizon + 1, freq=offset)[1:]
-    return observed.append(ahead)
+    return pd.DatetimeIndex(observed.append(ahead))
 
 
 def calendar_features(grid: pd.DatetimeIndex, season: Season, *, yearly: bool) -> np.ndarray:
@@ -89,7 +89,7 @@ def calendar_features(grid: pd.DatetimeIndex, season: Season, *, yearly: bool) -
         columns.extend((phase == k).astype(np.float32) for k in range(season.cycle))
     if not yearly:
         return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(grid), 0), np.float32)
-    day = grid.dayofyear.to_numpy() / DAYS_IN_YEAR
+    day = grid.day_of_year.to_numpy() / DAYS_IN_YEAR
     for k in (1, 2):
         columns += [np.sin(2 * np.pi * k * day), np.cos(2 * np.pi * k * day)]
     if season.cycle > 1:
@@ -103,7 +103,7 @@ def cycle_phase(grid: pd.DatetimeIndex, season: Season) -> np.ndarray:
     if season.cycle == 1:
         return np.zeros(len(grid), dtype=np.int64)
     if season.cycle <= 7:
-        key = grid.weekday.to_numpy()
+        key = grid.day_of_week.to_numpy()
     else:
         key = (grid.hour.to_numpy() * 60 + grid.minute.to_numpy()).astype(np.int64)
     _, phase = np.unique(key, return_inverse=True)

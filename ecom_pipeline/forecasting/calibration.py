@@ -1,15 +1,15 @@
-"""Intervals that mean what they say: conformal corrections from errors that the model made on dates it had not seen.
+"""Intervals that mean what they say: conformal corrections from errors on dates that the model had not seen.
 
-Conformalised quantile regression (Romano, Patterson and Candès 2019), one correction a level and part of the horizon, in
-units of the forecast's own 80 % interval; rolling: the newest errors replace the oldest (Gibbs and Candès 2021
-motivate following the drift).
+Conformalised quantile regression (Romano, Patterson and Candès 2019), one correction an interval and part of the
+horizon, in units of the forecast's own 80 % interval; rolling: the newest errors replace the oldest (Gibbs and
+Candès 2021 motivate following the drift).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
+from ecom_pipeline.forecasting.types import LEVELS, MEDIAN, QUANTILES
 
 BUCKETS = 3
 LEAST_ROWS = 100
@@ -28,7 +28,10 @@ def _width(quantiles: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Calibration:
-    """Scores of past forecasts. scores: (R, 7) of (y - q) / width; bucket (R,); batch (R,) which evaluation made them."""
+    """Scores of past forecasts.
+
+    scores: (R, 7) of (y - q) / width; bucket: (R,) part of the horizon; batch: (R,) which evaluation made them.
+    """
 
     scores: np.ndarray
     bucket: np.ndarray
@@ -61,8 +64,12 @@ class Calibration:
         )
 
     def corrections(self) -> np.ndarray:
-        """(BUCKETS, 7) what to add to each quantile, in widths; buckets with few rows take the correction of all."""
-        result = np.zeros((BUCKETS, len(LEVELS)))
+        """(BUCKETS, 3) how far each interval (50, 80, 90 %) moves outwards at both ends, in widths.
+
+        Both ends move alike and the median stays: a level that drifted in the last weeks must not be extrapolated.
+        Buckets with few rows take the correction of all.
+        """
+        result = np.zeros((BUCKETS, MEDIAN))
         if len(self.scores) < LEAST_ROWS:
             return result
         overall = self._of(self.scores)
@@ -74,9 +81,16 @@ class Calibration:
 
     @staticmethod
     def _of(scores: np.ndarray) -> np.ndarray:
-        return np.array([np.quantile(scores[:, k], level) for k, level in enumerate(LEVELS)])
+        outside = [np.maximum(-scores[:, MEDIAN - k], scores[:, MEDIAN + k]) for k in range(1, MEDIAN + 1)]
+        nominal = [LEVELS[MEDIAN + k] - LEVELS[MEDIAN - k] for k in range(1, MEDIAN + 1)]
+        return np.array([np.quantile(o, p) for o, p in zip(outside, nominal, strict=True)])
 
     def apply(self, quantiles: np.ndarray, *, horizon: int) -> np.ndarray:
         """Corrected quantiles, sorted; (…, H, 7) in units of the series' size."""
-        corrections = self.corrections()[bucket_of(np.arange(quantiles.shape[-2]), horizon)]
-        return np.sort(quantiles + corrections * _width(quantiles)[..., None], axis=-1)
+        outwards = self.corrections()[bucket_of(np.arange(quantiles.shape[-2]), horizon)]
+        corrections = np.concatenate([-outwards[:, ::-1], np.zeros((len(outwards), 1)), outwards], axis=1)
+        moved = quantiles + corrections * _width(quantiles)[..., None]
+        # Where an interval shrinks, no end may pass the median.
+        moved[..., :MEDIAN] = np.minimum(moved[..., :MEDIAN], quantiles[..., MEDIAN : MEDIAN + 1])
+        moved[..., MEDIAN + 1 :] = np.maximum(moved[..., MEDIAN + 1 :], quantiles[..., MEDIAN : MEDIAN + 1])
+        return np.sort(moved, axis=-1)

@@ -1,8 +1,8 @@
 """A hierarchical ridge regression of sales on what is known ahead: promotions, prices, holidays, weekday, season.
 
 u_it = level_it + x_it' b_i + noise, with b_i = b_all + b_group(i) + b_own(i), each part shrunk towards zero (partial
-pooling; Gelman and Hill 2007, ch. 12). The slowly moving level is taken out by subtracting a centred moving average from u
-and x alike (the within transformation). Inside the history, the effect at t comes from coefficients that were
+pooling; Gelman and Hill 2007, ch. 12). The slowly moving level is taken out by subtracting a centred moving average
+from u and x alike (the within transformation). Inside the history, the effect at t comes from coefficients that were
 estimated without the block of dates around t, so that a network trained on it meets errors as large as tomorrow's.
 """
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 FOLDS = 4
-POOL_GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+GROUP_POOL = 3.0
+POOL_GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Candidates for the strength of shrinkage of a series' own coefficients, in average series."""
 CHUNK = 1024
 
@@ -80,8 +81,12 @@ def fit_effects(
     codes: np.ndarray,
     columns: Columns,
     span: int,
+    pool: float | None = None,
 ) -> Effects:
-    """Estimate from u (N, T) with weight (N, T) of 0 or 1, known (N, >= T, K), calendar (>= T, C), codes (N, S)."""
+    """Estimate from u (N, T) with weight (N, T) of 0 or 1, known (N, >= T, K), calendar (>= T, C), codes (N, S).
+
+    pool: strength of shrinkage; None chooses it on blocks of dates left out.
+    """
     count, length = u.shape
     width = 2 * len(columns.now) + len(columns.next) + calendar.shape[1]
     gram = np.zeros((count, FOLDS, width, width), dtype=np.float32)
@@ -106,37 +111,32 @@ def fit_effects(
     total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     penalty = np.einsum("nii->i", total_gram.astype(np.float64)) / max(count, 1)
     penalty = np.maximum(penalty, 1e-6 * (penalty.max(initial=0.0) + 1e-6)) + 1e-6
-    best = _choose_pool(gram, cross, total_gram, total_cross, penalty, codes)
+    if pool is None:
+        pool = _choose_pool(gram, cross, penalty=penalty, codes=codes)
     tables: list[tuple[np.ndarray, list[np.ndarray], np.ndarray]] = []
     for fold in range(FOLDS + 1):
         g = total_gram - gram[:, fold] if fold < FOLDS else total_gram
         c = total_cross - cross[:, fold] if fold < FOLDS else total_cross
-        tables.append(_solve(g, c, penalty, codes, best))
+        tables.append(_solve(g, c, penalty, codes, pool))
     return Effects(
         common=np.stack([t[0] for t in tables]).astype(np.float32),
         groups=[np.stack([t[1][k] for t in tables]).astype(np.float32) for k in range(codes.shape[1])],
         own=np.stack([t[2] for t in tables]).astype(np.float32),
-        pool=best,
+        pool=pool,
         columns=columns,
     )
 
 
-def _choose_pool(
-    gram: np.ndarray,
-    cross: np.ndarray,
-    total_gram: np.ndarray,
-    total_cross: np.ndarray,
-    penalty: np.ndarray,
-    codes: np.ndarray,
-) -> float:
-    """Shrinkage with the least squared error on blocks left out; at most 2,000 series take part."""
-    some = np.unique(np.linspace(0, len(gram) - 1, min(len(gram), 2000)).astype(int))
+def _choose_pool(gram: np.ndarray, cross: np.ndarray, *, penalty: np.ndarray, codes: np.ndarray) -> float:
+    """Shrinkage with the least squared error on blocks left out; at most 1,000 series take part."""
+    some = np.unique(np.linspace(0, len(gram) - 1, min(len(gram), 1000)).astype(int))
+    total_gram, total_cross = gram[some].sum(axis=1), cross[some].sum(axis=1)
     errors = []
     for pool in POOL_GRID:
         error = 0.0
         for fold in range(FOLDS):
             held, towards = gram[some, fold], cross[some, fold]
-            g, c = total_gram[some] - held, total_cross[some] - towards
+            g, c = total_gram - held, total_cross - towards
             common, groups, own = _solve(g, c, penalty, codes[some], pool)
             beta = common[None] + own
             for k, table in enumerate(groups):
@@ -160,7 +160,7 @@ def _solve(
         group_cross = np.zeros((levels, len(penalty)))
         np.add.at(group_gram, codes[:, k], gram)
         np.add.at(group_cross, codes[:, k], left)
-        table = np.linalg.solve(group_gram + pool * ridge, group_cross[:, :, None])[:, :, 0]
+        table = np.linalg.solve(group_gram + GROUP_POOL * ridge, group_cross[:, :, None])[:, :, 0]
         table[0] = 0.0  # code 0 is "unknown": nothing may be learnt for it
         groups.append(table)
         beta = beta + table[codes[:, k]]

@@ -12,7 +12,7 @@ import numpy as np
 from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calendar import season_of
 from ecom_pipeline.forecasting.calibration import Calibration
-from ecom_pipeline.forecasting.combining import combination_weights
+from ecom_pipeline.forecasting.combining import combination_weights, level_factor
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import Preparation, build_tables, fit_preparation
 from ecom_pipeline.forecasting.settings import TrainingSettings
@@ -21,12 +21,14 @@ from ecom_pipeline.forecasting.types import MEDIAN, Cell, Link, Progress
 from ecom_pipeline.forecasting.windows import BASES, Batch, Geometry, Tables, gather
 
 if TYPE_CHECKING:
-    from ecom_pipeline.forecasting.network import Network, NetworkConfig
+    from ecom_pipeline.forecasting.network import Network, NetworkConfig, Optimiser
 
 FORWARD_BATCH = 1024
 VALIDATION_SERIES = 1500
 CALIBRATION_ROWS = 20000
 ROWS_PER_SERIES_EMBEDDING = 60
+GROWTH = 1.25
+SHORT_HORIZON = 14
 
 
 @dataclass
@@ -43,6 +45,22 @@ class Forecasts:
 
 
 @dataclass
+class Combination:
+    """Weights on the network and the bases, (1 + len(BASES),) each, for the mean and for the median; mean factor."""
+
+    mean: np.ndarray
+    median: np.ndarray
+    factor: float = 1.0
+
+    @staticmethod
+    def network_alone() -> "Combination":
+        """All weight on the network."""
+        alone = np.zeros(1 + len(BASES))
+        alone[0] = 1.0
+        return Combination(mean=alone, median=alone.copy())
+
+
+@dataclass
 class FittedModel:
     """Everything `predict` needs; arrays and plain values only."""
 
@@ -50,7 +68,7 @@ class FittedModel:
     preparation: Preparation
     config: "NetworkConfig"
     members: list[dict[str, np.ndarray]]
-    weights: np.ndarray
+    combination: Combination
     calibration: Calibration
     allow_negative: bool
     report: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +76,7 @@ class FittedModel:
     def forecast(self, tables: Tables, series: np.ndarray, origin: np.ndarray, *, calibrated: bool = True) -> Forecasts:
         """Forecast windows (series, origin), combined and, unless told otherwise, calibrated."""
         raw = self.network_forecasts(tables, series, origin)
-        combined = combine(raw, self.weights)
+        combined = combine(raw, self.combination)
         if calibrated:
             combined = replace(
                 combined, quantiles=self.calibration.apply(combined.quantiles, horizon=self.geometry.horizon)
@@ -108,16 +126,16 @@ class FittedModel:
         )
 
 
-def combine(raw: Forecasts, weights: np.ndarray) -> Forecasts:
-    """Shift mean and quantiles to the convex combination with the bases; weights (1 + len(BASES),), network first."""
-    others = raw.bases @ weights[1:]
-    mean = weights[0] * raw.mean + others
-    shift = (weights[0] - 1) * raw.quantiles[:, :, MEDIAN] + others
+def combine(raw: Forecasts, combination: Combination) -> Forecasts:
+    """The mean and the median become combinations with the bases; the other quantiles move with the median."""
+    mean = combination.factor * (combination.mean[0] * raw.mean + raw.bases @ combination.mean[1:])
+    weights = combination.median
+    shift = (weights[0] - 1) * raw.quantiles[:, :, MEDIAN] + raw.bases @ weights[1:]
     return replace(raw, mean=mean, quantiles=raw.quantiles + shift[:, :, None])
 
 
 def validation_span(*, length: int, horizon: int, year: int) -> int:
-    """Dates held back for validation: two horizons and at least an eighth of a year, at most a quarter of the history."""
+    """Dates held back: two horizons and at least an eighth of a year, at most a quarter of the history."""
     return int(min(max(2 * horizon, year // 8), length // 4 if length >= 8 * horizon else length // 3))
 
 
@@ -134,7 +152,7 @@ class Outcome:
     y: np.ndarray
     mean: np.ndarray
     quantiles: np.ndarray
-    members: np.ndarray
+    bases: np.ndarray
     step: np.ndarray
     weight: np.ndarray
     wape_weight: np.ndarray
@@ -156,13 +174,12 @@ def evaluate(model: FittedModel, panel: Panel, tables: Tables, origins: np.ndarr
     y = np.where(inside, panel.y[series[:, None], np.minimum(ahead, panel.observed - 1)], np.nan)
     y = y / raw.size[:, None]
     rows = ~np.isnan(y)
-    members = np.concatenate([raw.mean[:, :, None], raw.bases], axis=2)
     size = np.broadcast_to(raw.size[:, None], y.shape)[rows]
     return Outcome(
         y=y[rows],
         mean=raw.mean[rows],
         quantiles=raw.quantiles[rows],
-        members=members[rows],
+        bases=raw.bases[rows],
         step=np.broadcast_to(np.arange(horizon), y.shape)[rows],
         weight=np.sqrt(size),
         wape_weight=size,
@@ -178,6 +195,8 @@ def base_score(panel: Panel, *, link: Link, limit: int, origins: np.ndarray, hor
     errors = np.zeros((2, len(BASES)))
     for origin in origins:
         alive = np.flatnonzero(tables.start < origin)
+        if len(alive) == 0:
+            continue
         if len(alive) > VALIDATION_SERIES:
             alive = alive[np.linspace(0, len(alive) - 1, VALIDATION_SERIES).astype(int)]
         batch = gather(tables, geometry, alive, np.full(len(alive), origin))
@@ -210,6 +229,7 @@ class Fitter:
         self.settings, self.cell, self.seed, self.horizon = settings, cell, seed, horizon
         self.allow_negative, self.time_budget_s = allow_negative, time_budget_s
         self.on_progress: Progress = on_progress or (lambda stage, share: None)
+        self._compiled: tuple[NetworkConfig, Optimiser] | None = None
 
     def fit(self, panel: Panel) -> FittedModel:
         """Choose the link, train up to the validation dates, validate, calibrate, and train on everything."""
@@ -252,16 +272,23 @@ class Fitter:
         model.report |= {
             "losses": losses,
             "steps": trained,
+            "length": length,
             "seconds": time.monotonic() - began,
             "trained_until": str(panel.grid[length - 1]),
         }
         return model
 
     def update(self, model: FittedModel, panel: Panel) -> FittedModel:
-        """Warm refit: learn from the errors on the dates that came since the last fit, then train on them too."""
+        """Warm refit: learn from the errors on the dates that came since the last fit, then train on them too.
+
+        A history that has grown by GROWTH since the last full fit deserves another one: its context, link and calendar
+        were chosen for less.
+        """
         began = time.monotonic()
         former = model.preparation
         length = panel.observed
+        if length >= GROWTH * model.report["length"]:
+            return self.fit(panel)
         limit = int(np.searchsorted(panel.grid[:length].to_numpy(), former.last, side="right"))
         model = replace(model, members=[dict(m) for m in model.members], report=dict(model.report))
         if limit < length:
@@ -342,14 +369,12 @@ class Fitter:
         members = [
             Network(config, seed=self.seed * 1000 + member).numpy_weights() for member in range(settings.members)
         ]
-        weights = np.zeros(1 + len(BASES))
-        weights[0] = 1.0
         return FittedModel(
             geometry=geometry,
             preparation=preparation,
             config=config,
             members=members,
-            weights=weights,
+            combination=Combination.network_alone(),
             calibration=Calibration.empty(),
             allow_negative=self.allow_negative,
             report={"link": geometry.link, "cell": self.cell, "seed": self.seed},
@@ -367,14 +392,10 @@ class Fitter:
         stage: str,
         deadline: float | None,
     ) -> Any:
-        from ecom_pipeline.forecasting.network import Network, Optimiser
-
         settings = self.settings
         tables = build_tables(panel, model.preparation, model.geometry, training=True)
-        network = Network(model.config, seed=self.seed * 1000 + member)
-        for name, value in model.members[member].items():
-            network.weights[name].assign(value)
-        optimiser = Optimiser(network, decay=settings.decay, average=settings.average, jit=False)
+        optimiser = self._optimiser(model.config)
+        optimiser.restart(model.members[member])
         half_life = settings.half_life_years
         log = train(
             optimiser.train_step,
@@ -382,7 +403,7 @@ class Fitter:
             model.geometry,
             limit=limit,
             steps=steps,
-            batch_size=settings.batch_size,
+            batch_size=settings.batch_size * (2 if model.geometry.padded <= SHORT_HORIZON else 1),
             rate=rate,
             warmup=settings.warmup,
             seed=(self.seed * 1000 + member) * 7919 + limit,
@@ -394,36 +415,58 @@ class Fitter:
             model.members[member] = optimiser.averaged()
         return log
 
+    def _optimiser(self, config: "NetworkConfig") -> "Optimiser":
+        """The compiled training step for a network's sizes; kept, because tracing it takes seconds."""
+        from ecom_pipeline.forecasting.network import Network, Optimiser
+
+        if self._compiled is None or self._compiled[0] != config:
+            settings = self.settings
+            optimiser = Optimiser(Network(config, seed=0), decay=settings.decay, average=settings.average, jit=False)
+            self._compiled = (config, optimiser)
+        return self._compiled[1]
+
     def _learn_from(self, model: FittedModel, panel: Panel, origins: np.ndarray) -> None:
         """Combination weights and calibration from forecasts of dates that the members have not been trained on."""
         tables = build_tables(panel, model.preparation, model.geometry, training=False)
+        if not (tables.start < origins.max()).any():
+            return
         outcome = evaluate(model, panel, tables, origins)
         if len(outcome.y) < 50:
             return
-        model.weights = combination_weights(y=outcome.y, members=outcome.members, weight=outcome.weight)
-        shift = outcome.members @ model.weights - outcome.mean
-        total = np.abs(outcome.y * outcome.wape_weight).sum()
-
-        def wape(forecast: np.ndarray) -> float:
-            return float((np.abs(outcome.y - forecast) * outcome.wape_weight).sum() / max(total, 1e-12))
-
+        means = np.column_stack([outcome.mean, outcome.bases])
+        medians = np.column_stack([outcome.quantiles[:, MEDIAN], outcome.bases])
+        for_mean = combination_weights(y=outcome.y, members=means, weight=outcome.weight, loss="squared")
+        for_median = combination_weights(y=outcome.y, members=medians, weight=outcome.weight, loss="absolute")
+        mean, median = means @ for_mean, medians @ for_median
+        factor = level_factor(y=outcome.y, forecast=mean, weight=outcome.wape_weight)
+        model.combination = Combination(mean=for_mean, median=for_median, factor=factor)
         model.calibration = model.calibration.add(
             outcome.y,
-            outcome.quantiles + shift[:, None],
+            outcome.quantiles + (median - medians[:, 0])[:, None],
             outcome.step,
             horizon=self.horizon,
             keep=self.settings.calibration_windows,
             limit=CALIBRATION_ROWS,
         )
+        total = np.abs(outcome.y * outcome.wape_weight).sum()
+
+        def wape(forecast: np.ndarray) -> float:
+            return float((np.abs(outcome.y - forecast) * outcome.wape_weight).sum() / max(total, 1e-12))
+
+        names = ("network", *BASES)
         model.report["validation"] = {
             "rows": len(outcome.y),
-            "wape_network": wape(outcome.mean),
-            "wape_combined": wape(outcome.members @ model.weights),
-            **{f"wape_{name}": wape(outcome.members[:, 1 + k]) for k, name in enumerate(BASES)},
+            "wape_combined": wape(mean),
+            "wape_median_network": wape(medians[:, 0]),
+            "wape_median_combined": wape(median),
+            **{f"wape_{name}": wape(means[:, k]) for k, name in enumerate(names)},
         }
         model.report["combination"] = {
-            name: float(weight) for name, weight in zip(("network", *BASES), model.weights, strict=True)
+            "mean": dict(zip(names, for_mean.tolist(), strict=True)),
+            "median": dict(zip(names, for_median.tolist(), strict=True)),
+            "mean_factor": factor,
         }
+        model.report["interval_corrections"] = model.calibration.corrections().tolist()
 
     def _carry_embeddings(self, model: FittedModel, former: Preparation) -> None:
         """Embedding tables of the size that the new preparation asks for; what appeared since starts at "unknown"."""

@@ -27,7 +27,7 @@ class SalesForecaster:
     alone). allow_negative: whether forecasts below zero make sense (returns). settings: the training plan.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         freq: str | pd.offsets.BaseOffset = "D",
         horizon: int = 28,
@@ -49,6 +49,15 @@ class SalesForecaster:
         self.settings = settings or TrainingSettings()
         self.on_progress = on_progress
         self.model_: FittedModel | None = None
+        self._fitter = Fitter(
+            settings=self.settings,
+            cell=cell,
+            seed=seed,
+            horizon=horizon,
+            allow_negative=allow_negative,
+            time_budget_s=time_budget_s,
+            on_progress=on_progress,
+        )
 
     def fresh(self) -> "SalesForecaster":
         """An unfitted forecaster with the same arguments."""
@@ -74,7 +83,7 @@ class SalesForecaster:
         panel = self._panel(history, None)
         if np.isnan(panel.y).all():
             raise ForecastingError("history: column y has no recorded value; there is nothing to learn from.")
-        self.model_ = self._fitter().fit(panel)
+        self.model_ = self._fitter.fit(panel)
         return self
 
     def update(self, history: pd.DataFrame) -> "SalesForecaster":
@@ -82,7 +91,7 @@ class SalesForecaster:
 
         Errors on the new dates, which the model has not seen, first move the calibration and the combination.
         """
-        self.model_ = self._fitter().update(self._fitted(), self._panel(history, None))
+        self.model_ = self._fitter.update(self._fitted(), self._panel(history, None))
         return self
 
     def predict(self, history: pd.DataFrame, future: pd.DataFrame | None = None, point: Point = "mean") -> pd.DataFrame:
@@ -170,17 +179,6 @@ class SalesForecaster:
         kept = history[recent]
         asleep = ~history["unique_id"].isin(kept["unique_id"].unique())
         return pd.concat([history[asleep & ~recent], kept]) if asleep.any() else kept
-
-    def _fitter(self) -> Fitter:
-        return Fitter(
-            settings=self.settings,
-            cell=self.cell,
-            seed=self.seed,
-            horizon=self.horizon,
-            allow_negative=self.allow_negative,
-            time_budget_s=self.time_budget_s,
-            on_progress=self.on_progress,
-        )
 
     def _fitted(self) -> FittedModel:
         if self.model_ is None:

@@ -49,7 +49,7 @@ class NetworkConfig:
 
 
 def _embedding_width(categories: int) -> int:
-    return min(12, 2 + int(round(categories**0.4)))
+    return min(12, 2 + round(categories**0.4))
 
 
 class Network(tf.Module):
@@ -157,9 +157,9 @@ class Network(tf.Module):
         drop = config.dropout if seed is not None else 0.0
 
         def dropout(x: tf.Tensor, salt: int) -> tf.Tensor:
-            if drop == 0.0:
+            if seed is None or drop == 0.0:
                 return x
-            keep = tf.random.stateless_uniform(tf.shape(x), seed + [0, salt]) >= drop
+            keep = tf.random.stateless_uniform(tf.shape(x), tf.stack([seed[0], seed[1] * 16 + salt])) >= drop
             return tf.where(keep, x / (1 - drop), 0.0)
 
         patches = tf.nn.relu(self._dense("patch_in", batch["encoder"]))
@@ -169,7 +169,7 @@ class Network(tf.Module):
             code = batch["codes"][:, k]
             if seed is not None:
                 # Unknown categories must have been seen in training: some known ones are hidden.
-                hide = tf.random.stateless_uniform(tf.shape(code), seed + [1, k]) < 0.1
+                hide = tf.random.stateless_uniform(tf.shape(code), tf.stack([seed[0] + 1, seed[1] * 16 + k])) < 0.1
                 code = tf.where(hide, 0, code)
             parts.append(tf.gather(self.weights[f"embedding_{k}"], code))
         summary = dropout(tf.concat(parts, axis=1), 2)
@@ -279,6 +279,15 @@ class Optimiser:
         self.mean = {n: tf.Variable(network.weights[n]) for n in self.names}
         self.step = tf.Variable(0.0)
         self._compiled = tf.function(self._train_step, jit_compile=jit, reduce_retracing=True)
+
+    def restart(self, weights: dict[str, np.ndarray]) -> None:
+        """Begin a new run from given weights, with no memory of the last one."""
+        for name in self.names:
+            self.network.weights[name].assign(weights[name])
+            self.mean[name].assign(weights[name])
+            self.first[name].assign(tf.zeros_like(self.first[name]))
+            self.second[name].assign(tf.zeros_like(self.second[name]))
+        self.step.assign(0.0)
 
     def gradients(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Loss, and its gradient by each weight in the order of `names`."""

@@ -117,11 +117,8 @@ def fit_preparation(
     cap = outlier_cap(z)
     recorded = ~np.isnan(z)
     u = links.forward(np.clip(np.nan_to_num(z), -cap[:, None], cap[:, None]), link)
-    known = (
-        apply_numeric(encoders.known, seen.known, span=slice(max(0, limit - season.year), limit))
-        if seen.known
-        else _no_columns(panel, limit)
-    )
+    recent = slice(max(0, limit - season.year), limit)
+    known = apply_numeric(encoders.known, seen.known, span=recent) if seen.known else _no_columns(panel, limit)
     yearly = limit >= YEARS_FOR_SEASON * season.year if former is None else former.yearly
     calendar = calendar_features(panel.grid[:limit], season, yearly=yearly)
     span = 8 * season.cycle + 1 if season.cycle > 1 else 17
@@ -133,6 +130,7 @@ def fit_preparation(
         codes=codes,
         columns=Columns(*effect_columns(encoders.known)),
         span=span,
+        pool=None if former is None else former.effects.pool,
     )
     return Preparation(
         ids={str(series): k for k, series in enumerate(panel.ids)},
@@ -186,17 +184,14 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
     total = panel.observed + geometry.padded
     grid = panel.grid
     if extra > 0:
-        grid = grid.append(pd.date_range(grid[-1], periods=extra + 1, freq=panel.offset)[1:])
+        grid = pd.DatetimeIndex(grid.append(pd.date_range(grid[-1], periods=extra + 1, freq=panel.offset)[1:]))
     if panel.known:
         known = apply_numeric(encoders.known, panel.known, span=span)
     else:
         known = _no_columns(panel, len(panel.grid))
     known = np.concatenate([known, np.repeat(known[:, -1:], max(extra, 0), axis=1)], axis=1)[:, :total]
     calendar = calendar_features(grid, season, yearly=preparation.yearly)[:total]
-    if panel.past:
-        past = apply_numeric(encoders.past, panel.past, span=span)
-    else:
-        past = _no_columns(panel, panel.observed)
+    past = apply_numeric(encoders.past, panel.past, span=span) if panel.past else _no_columns(panel, panel.observed)
     fitted = int(np.searchsorted(panel.grid[: panel.observed].to_numpy(), preparation.last, side="right"))
     folds = np.full(total, FOLDS)
     if training:

@@ -25,11 +25,11 @@ def reconcile(
 ) -> pd.DataFrame:
     """Adjust forecasts at levels total, category and product so that the means add up on every date.
 
-    forecasts: level ("total", "category", "product"), unique_id, ds, mean, p05 … p95 and more; any further columns stay.
-    parents: product -> category. variances: level, unique_id, variance of the forecast errors (from a backtest); without
-    it a node's variance is its number of products. Means of products are kept at zero or above if `non_negative` and
-    the levels above are sums of them. Quantiles move with their mean: by its ratio where it is positive, so that they
-    keep their shape and order. Raises ForecastingError if a node or a date lacks forecasts.
+    forecasts: level ("total", "category", "product"), unique_id, ds, mean, p05 … p95; further columns stay.
+    parents: product -> category. variances: level, unique_id, variance of the forecast errors (from a backtest);
+    without it a node's variance is its number of products. Means of products are kept at zero or above if
+    `non_negative`, and the levels above are sums of them. Quantiles move with their mean: by its ratio where it is
+    positive, so that they keep their shape and order. Raises ForecastingError if a node or a date lacks forecasts.
     """
     frame = forecasts.copy()
     wide = {

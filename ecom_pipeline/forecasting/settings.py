@@ -13,19 +13,19 @@ from ecom_pipeline.forecasting.types import Cell, ForecastingError, Link
 class TrainingSettings:
     """Training plan; steps are optimiser updates of `batch_size` windows.
 
-    members: networks trained from different seeds and averaged. steps: before validation; final_steps: after it, on all
+    members: networks trained from different seeds and averaged. batch_size doubles for short horizons. steps: before validation; final_steps: after it, on all
     dates; update_steps: for each later refit. link: "identity", "sqrt" or "log"; None lets validation choose.
     half_life_years: age at which a window is drawn half as often. embed_series: an embedding of its own a series.
     """
 
     members: int = 1
-    steps: int = 600
-    final_steps: int = 200
-    update_steps: int = 120
+    steps: int = 400
+    final_steps: int = 150
+    update_steps: int = 60
     batch_size: int = 256
-    rate: float = 2e-3
-    final_rate: float = 1e-3
-    update_rate: float = 7e-4
+    rate: float = 4e-3
+    final_rate: float = 1.5e-3
+    update_rate: float = 1e-3
     warmup: int = 30
     decay: float = 0.01
     average: float = 0.99
@@ -33,10 +33,10 @@ class TrainingSettings:
     hidden: int = 64
     dropout: float = 0.1
     patches: int = 12
-    context_without_cycle: int = 26
+    context_without_cycle: int = 13
     half_life_years: float | None = None
-    embed_series: bool = True
-    mean_loss: str = "squared"
+    embed_series: bool = False
+    mean_loss: str = "poisson"
     link: Link | None = None
     validation_windows: int = 4
     calibration_windows: int = 6

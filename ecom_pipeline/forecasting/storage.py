@@ -15,7 +15,7 @@ from ecom_pipeline.forecasting.calendar import Season
 from ecom_pipeline.forecasting.calibration import Calibration
 from ecom_pipeline.forecasting.covariates import Encoders
 from ecom_pipeline.forecasting.effects import Columns, Effects
-from ecom_pipeline.forecasting.fitting import FittedModel
+from ecom_pipeline.forecasting.fitting import Combination, FittedModel
 from ecom_pipeline.forecasting.preparation import Preparation
 from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.types import ForecastingError
@@ -53,7 +53,8 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
         "cap": preparation.cap,
         "effects.common": effects.common,
         "effects.own": effects.own,
-        "combination": model.weights,
+        "combination.mean": model.combination.mean,
+        "combination.median": model.combination.median,
         "calibration.scores": model.calibration.scores,
         "calibration.bucket": model.calibration.bucket,
         "calibration.batch": model.calibration.batch,
@@ -85,6 +86,7 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
         "last": str(preparation.last),
         "embed_series": preparation.embed_series,
         "yearly": preparation.yearly,
+        "mean_factor": model.combination.factor,
         "report": model.report,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +145,11 @@ def load(folder: Path) -> "SalesForecaster":
         preparation=preparation,
         config=config,
         members=members,
-        weights=arrays["combination"],
+        combination=Combination(
+            mean=arrays["combination.mean"],
+            median=arrays["combination.median"],
+            factor=float(manifest["mean_factor"]),
+        ),
         calibration=Calibration(
             scores=arrays["calibration.scores"],
             bucket=arrays["calibration.bucket"],

@@ -101,7 +101,7 @@ def train(
     deadline: float | None = None,
     on_step: Callable[[float], None] | None = None,
 ) -> TrainingLog:
-    """Run `steps` updates with a linear warm-up and a cosine decay; stops early only at a deadline (monotonic seconds)."""
+    """Run `steps` updates, rate rising linearly, then falling as a cosine; a deadline (monotonic) ends it early."""
     windows = training_windows(tables, geometry, limit)
     log = TrainingLog()
     if windows.total == 0:

@@ -1,0 +1,187 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecom_pipeline.forecasting import (
+    FORECAST_COLUMNS,
+    LEVELS,
+    QUANTILES,
+    ForecastingError,
+    better_by_class,
+    metrics,
+    reconcile,
+    seasonal_profile,
+    series_classes,
+)
+from ecom_pipeline.forecasting import link as links
+from ecom_pipeline.forecasting.calibration import Calibration
+from ecom_pipeline.forecasting.combining import combination_weights
+from ecom_pipeline.forecasting.points import percentage_point
+from ecom_pipeline.forecasting.windows import fill_gaps
+from ecom_pipeline_tests.forecasting.series import weekly_sales
+
+
+def hierarchy(*, seed: int = 0) -> tuple[pd.DataFrame, dict[str, str]]:
+    rng = np.random.default_rng(seed)
+    parents = {f"p{k}": f"c{k % 3}" for k in range(9)}
+    rows = []
+    for level, names in (("product", list(parents)), ("category", ["c0", "c1", "c2"]), ("total", ["all"])):
+        for name in names:
+            for date in pd.date_range("2024-01-01", periods=4):
+                mean = rng.gamma(2.0, {"product": 5, "category": 15, "total": 45}[level])
+                spread = np.asarray([0.5, 0.6, 0.8, 1.0, 1.2, 1.5, 1.8]) * mean
+                rows.append(
+                    {"level": level, "unique_id": name, "ds": date, "mean": mean}
+                    | dict(zip(QUANTILES, spread, strict=True))
+                )
+    return pd.DataFrame(rows), parents
+
+
+@pytest.mark.parametrize("with_variances", [False, True])
+def test_reconciled_forecasts_add_up_exactly(with_variances: bool) -> None:
+    forecasts, parents = hierarchy()
+    variances = forecasts.groupby(["level", "unique_id"])["mean"].var().rename("variance").reset_index()
+    result = reconcile(forecasts, parents, variances=variances if with_variances else None)
+    products = result[result["level"] == "product"]
+    categories = products.groupby([products["unique_id"].map(parents), "ds"])["mean"].sum()
+    told = result[result["level"] == "category"].set_index(["unique_id", "ds"])["mean"]
+    assert np.allclose(categories, told.reindex(categories.index), rtol=1e-12)
+    total = result[result["level"] == "total"].set_index("ds")["mean"]
+    assert np.allclose(told.groupby("ds").sum(), total, rtol=1e-12)
+    assert (np.diff(result[list(QUANTILES)].to_numpy(), axis=1) >= 0).all()
+
+
+def test_reconciliation_is_the_trace_minimising_projection() -> None:
+    forecasts, parents = hierarchy(seed=2)
+    result = reconcile(forecasts, parents, non_negative=False)
+    products = sorted(parents)
+    sums = np.array([[float(parents[p] == c) for p in products] for c in ("c0", "c1", "c2")])
+    structure = np.vstack([np.ones((1, 9)), sums, np.eye(9)])
+    weight = np.diag(1 / np.concatenate([[9.0], [3.0] * 3, np.ones(9)]))
+    names = [("total", "all"), *(("category", c) for c in ("c0", "c1", "c2")), *(("product", p) for p in products)]
+    base = forecasts.pivot(index=["level", "unique_id"], columns="ds", values="mean").reindex(names).to_numpy()
+    expected = structure @ np.linalg.solve(structure.T @ weight @ structure, structure.T @ weight @ base)
+    got = result.pivot(index=["level", "unique_id"], columns="ds", values="mean").reindex(names).to_numpy()
+    assert np.allclose(got, expected)
+
+
+def test_forecasts_that_already_add_up_stay() -> None:
+    forecasts, parents = hierarchy()
+    once = reconcile(forecasts, parents)
+    twice = reconcile(once, parents)
+    assert np.allclose(once["mean"], twice["mean"])
+
+
+def test_a_product_without_a_category_is_named() -> None:
+    forecasts, parents = hierarchy()
+    parents.pop("p4")
+    with pytest.raises(ForecastingError, match="p4"):
+        reconcile(forecasts, parents)
+
+
+def test_the_profile_repeats_the_weekdays() -> None:
+    sales = weekly_sales(series=1, days=70, promotions=False)
+    forecast = seasonal_profile(sales, 14, "D")
+    assert tuple(forecast.columns) == FORECAST_COLUMNS
+    assert np.allclose(forecast["mean"].to_numpy()[:7], forecast["mean"].to_numpy()[7:])
+    last = sales["y"].to_numpy()[-56:].reshape(8, 7)
+    assert np.allclose(forecast["mean"].to_numpy()[:7], last.mean(axis=0))
+    assert np.allclose(forecast["p50"].to_numpy()[:7], np.median(last, axis=0))
+
+
+def test_metrics_follow_their_definitions() -> None:
+    y, f = np.array([1.0, 2.0, 0.0]), np.array([2.0, 2.0, 1.0])
+    assert metrics.wape(y, f) == pytest.approx(2 / 3)
+    assert metrics.bias(y, f) == pytest.approx(2 / 3)
+    assert metrics.mape(y, f) == pytest.approx(50)
+    assert metrics.weighted_pinball(y, f, 0.9) == pytest.approx(2 * 0.1 * 2 / 3)
+    assert metrics.coverage(y, f - 1, f) == pytest.approx(1.0)
+    history = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2024-01-01", periods=4), "y": [1, None, 3, 5.0]})
+    assert metrics.training_scales(history)["squared"].iloc[0] == pytest.approx((1 + 9 + 4) / 3)
+    assert metrics.training_scales(history, fill="forward")["squared"].iloc[0] == pytest.approx((0 + 4 + 4) / 3)
+    scales = metrics.training_scales(history).reset_index().assign(cutoff="c")
+    rows = pd.DataFrame({"unique_id": "a", "cutoff": "c", "y": y, "mean": f})
+    assert metrics.rmsse(rows, scales) == pytest.approx(np.sqrt((2 / 3) / (14 / 3)))
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 2.5])
+def test_calibration_reaches_the_nominal_coverage(factor: float) -> None:
+    rng = np.random.default_rng(0)
+    normal = np.quantile(rng.normal(size=100_000), LEVELS)
+    quantiles = 5 + factor * np.tile(normal, (8000, 1))
+    y, step = 5 + rng.normal(size=8000), rng.integers(0, 28, 8000)
+    calibration = Calibration.empty().add(y[:4000], quantiles[:4000], step[:4000], horizon=28, keep=4, limit=4000)
+    corrected = calibration.apply(quantiles[4000:].reshape(-1, 1, 7).repeat(28, axis=1), horizon=28)
+    assert (np.diff(corrected, axis=-1) >= 0).all()
+    chosen = corrected[np.arange(4000), step[4000:]]
+    assert metrics.coverage(y[4000:], chosen[:, 1], chosen[:, 5]) == pytest.approx(0.8, abs=0.03)
+
+
+def test_calibration_follows_the_newest_errors() -> None:
+    rng = np.random.default_rng(1)
+    quantiles = np.tile(np.quantile(rng.normal(size=100_000), LEVELS), (2000, 1))
+    step = np.zeros(2000, dtype=int)
+    calibration = Calibration.empty().add(rng.normal(size=2000), quantiles, step, horizon=1, keep=2, limit=2000)
+    for _ in range(2):
+        calibration = calibration.add(3 * rng.normal(size=2000), quantiles, step, horizon=1, keep=2, limit=2000)
+    corrected = calibration.apply(quantiles[:, None], horizon=1)[:, 0]
+    assert metrics.coverage(3 * rng.normal(size=2000), corrected[:, 1], corrected[:, 5]) == pytest.approx(0.8, abs=0.03)
+
+
+def test_the_percentage_point_of_a_lognormal_is_the_known_one() -> None:
+    sigma = 0.5
+    rng = np.random.default_rng(0)
+    quantiles = np.quantile(np.exp(rng.normal(1.0, sigma, size=2_000_000)), LEVELS)[None]
+    assert percentage_point(quantiles)[0] == pytest.approx(np.exp(1.0 - sigma**2), rel=0.03)
+    assert percentage_point(np.zeros((2, 7))).tolist() == [0.0, 0.0]
+
+
+def test_the_combination_finds_the_better_forecast() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=3000)
+    members = np.column_stack([rng.normal(size=3000), y + 0.1 * rng.normal(size=3000)])
+    weights = combination_weights(y=y, members=members, weight=np.ones(3000), loss="squared")
+    assert weights[1] > 0.9
+    alike = np.column_stack([members[:, 1], members[:, 1]])
+    assert combination_weights(y=y, members=alike, weight=np.ones(3000), loss="absolute")[0] > 0.9
+
+
+@pytest.mark.parametrize("link", ["identity", "sqrt", "log"])
+def test_a_link_is_increasing_and_inverted(link: str) -> None:
+    z = np.linspace(0, 20, 50)
+    u = links.forward(z, link)  # type: ignore[arg-type]
+    assert (np.diff(u) > 0).all()
+    assert np.allclose(links.inverse(u, link), z, atol=1e-9)  # type: ignore[arg-type]
+
+
+def test_gaps_are_filled_from_the_past_of_the_same_phase() -> None:
+    values = np.array([[1.0, 2.0, 3.0, 0.0, 5.0, 0.0, 7.0]])
+    recorded = np.array([[True, True, True, False, True, False, True]])
+    filled = fill_gaps(values, recorded, cycle=3, empty=1.0)
+    assert filled.tolist() == [[1, 2, 3, 1, 5, 3, 7]]
+
+
+def test_series_are_classed_by_their_record() -> None:
+    dates = pd.date_range("2024-01-01", periods=120)
+    kinds = {
+        "smooth": np.ones(120) * 50,
+        "intermittent": np.where(np.arange(120) % 5 == 4, 4.0, 0.0),
+        "dying": np.where(np.arange(120) < 60, 9.0, 0.0),
+        "new": np.where(np.arange(120) > 100, 9.0, 0.0),
+        "empty": np.zeros(120),
+    }
+    history = pd.concat([pd.DataFrame({"unique_id": k, "ds": dates, "y": v}) for k, v in kinds.items()])
+    classes = series_classes(history).set_index("unique_id")
+    assert classes["series_class"].to_dict() == {k: k for k in kinds}
+    assert classes.loc["smooth", "abc_class"] == "A"
+
+
+def test_each_class_gets_the_better_forecast() -> None:
+    rows = pd.DataFrame(
+        {"unique_id": ["a", "b"], "ds": pd.Timestamp("2024-01-01"), "cutoff": pd.Timestamp("2023-12-31"), "y": 10.0}
+    )
+    classes = pd.DataFrame({"unique_id": ["a", "b"], "series_class": ["smooth", "intermittent"]})
+    choice = better_by_class(rows.assign(mean=[10.0, 0.0]), rows.assign(mean=[0.0, 10.0]), classes)
+    assert choice["smooth"] == "model"
+    assert choice["intermittent"] == "profile"
+    assert choice["new"] == "profile"
