@@ -21,7 +21,7 @@ INGEST_FILES = Table(
             "loaded, refused (unreadable as a whole) or removed (no longer in landing; rows kept).",
             nullable=False,
         ),
-        Column("rows_in", "BIGINT", "Rows found in the file.", nullable=False),
+        Column("rows_in", "BIGINT", "Rows of the feed found in the file.", nullable=False),
         Column("rows_core", "BIGINT", "Rows that reached the core tables.", nullable=False),
         Column("rows_quarantined", "BIGINT", "Rows put in quarantine.", nullable=False),
         Column(
@@ -42,7 +42,10 @@ INGEST_FILES = Table(
     ),
     key=("file_id",),
     rules=(
-        OneOf("feed", FEEDS),
+        Holds(
+            "feed is a feed, or lookup_ and the name of a lookup",
+            "feed IN ('orders', 'browse', 'products', 'promotions') OR feed LIKE 'lookup_%'",
+        ),
         OneOf("status", ("loaded", "refused", "removed")),
         Holds(
             "rows in = rows in core + in quarantine + duplicates, for every file",
@@ -86,6 +89,14 @@ QUARANTINE_TABLES = tuple(
         key=("file_id", "line"),
     )
     for feed in FEEDS
+)
+
+QUARANTINE_LOOKUPS = Table(
+    name="quarantine_lookups",
+    layer="operations",
+    meaning="Rows of lookup files that cannot be read or have no key, as they came.",
+    columns=_QUARANTINE_COLUMNS,
+    key=("file_id", "line"),
 )
 
 DUPLICATE_TABLES = tuple(
@@ -217,6 +228,7 @@ OPERATIONS_TABLES = (
     INGEST_FILES,
     INGEST_STATE,
     *QUARANTINE_TABLES,
+    QUARANTINE_LOOKUPS,
     *DUPLICATE_TABLES,
     QUARANTINE_SUMMARY,
     VALIDATION_RESULTS,

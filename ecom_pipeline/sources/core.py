@@ -9,8 +9,9 @@ import pyarrow as pa
 from ecom_pipeline.sources import ledger
 from ecom_pipeline.sources.files import Source, sources_of
 from ecom_pipeline.sources.landing import UNREADABLE
+from ecom_pipeline.sources.lookups import update_lookups
 from ecom_pipeline.sources.profile import CORE_TABLE_OF, Feed, SourceProfile
-from ecom_pipeline.sources.staging import Staging
+from ecom_pipeline.sources.staging import Staging, raw_text
 from ecom_pipeline.warehouse import Warehouse, WarehouseError, sql_text
 
 Progress = Callable[[str], None]
@@ -50,6 +51,7 @@ def update_core(
     Raises:
         WarehouseError: if rows in are not rows in core + in quarantine + duplicates; nothing is kept then.
     """
+    update_lookups(warehouse, profile, run_id=run_id)
     touched: set[int] = set()
     for feed in FEED_ORDER:
         if profile.readers(feed):
@@ -186,13 +188,13 @@ def _leave_purchases_to_orders(warehouse: Warehouse) -> None:
 
 def _quarantine(warehouse: Warehouse, staging: Staging, raw_columns: Sequence[str], *, run_id: str) -> None:
     reasons = staging.reasons()
-    raw_text = staging.raw_text(raw_columns)
+    text = raw_text(staging.reader, raw_columns)
     table = pa.table({"rule": list(reasons), "reason": list(reasons.values())})
     warehouse.connection.register("rule_reasons", table)
     try:
         warehouse.connection.execute(
             f"INSERT INTO quarantine_{staging.feed} (file_id, line, rule, reason, raw, run_id) "
-            f"SELECT staged.file_id, staged.line, staged.broken, rule_reasons.reason, {raw_text}, ? "
+            f"SELECT staged.file_id, staged.line, staged.broken, rule_reasons.reason, {text}, ? "
             f"FROM staged JOIN raw_{staging.feed} AS raw ON raw._file_id = staged.file_id AND raw._line = staged.line "
             "JOIN rule_reasons ON rule_reasons.rule = staged.broken",
             [run_id],

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ecom_pipeline.sources.profile import FEEDS, FileSet, SourceProfile
+from ecom_pipeline.sources.profile import FEEDS, FileSet, SourceProfile, lookup_feed
 
 CHUNK_BYTES = 4 << 20
 MAX_HEADER_BYTES = 1 << 20
@@ -80,7 +80,7 @@ class Fingerprint:
 def sources_of(profile: SourceProfile) -> tuple[Source, ...]:
     """All kinds of files of a profile; the first that matches a path reads it."""
     lookups = tuple(
-        Source(f"lookup_{name}", 0, lookup, lookup.folder, lookup.needed_columns)
+        Source(lookup_feed(name), 0, lookup, lookup.folder, lookup.needed_columns)
         for name, lookup in profile.lookups.items()
     )
     readers = tuple(

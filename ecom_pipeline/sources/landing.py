@@ -14,6 +14,7 @@ import pyarrow as pa
 from ecom_pipeline.contracts import Table
 from ecom_pipeline.contracts import table as table_contract
 from ecom_pipeline.sources import ledger
+from ecom_pipeline.sources.expressions import checked_expression
 from ecom_pipeline.sources.file_ids import assign
 from ecom_pipeline.sources.files import (
     FileRefusedError,
@@ -26,7 +27,7 @@ from ecom_pipeline.sources.files import (
     sources_of,
 )
 from ecom_pipeline.sources.line_numbers import RowLines, lines_of_rows
-from ecom_pipeline.sources.profile import FileSet, SourceProfile
+from ecom_pipeline.sources.profile import FileSet, Lookup, SourceProfile
 from ecom_pipeline.sources.readers import (
     FILENAME_COLUMN,
     ROW_COLUMN,
@@ -94,8 +95,8 @@ def load_landing(
     """
     sources = sources_of(profile)
     _forget_changed_dialects(warehouse, sources)
-    for feed in {source.feed for source in sources}:
-        _create_raw_table(warehouse, f"raw_{feed}")
+    for source in sources:
+        _create_raw_table(warehouse, source)
     known = ledger.entries(warehouse)
     found = find_files(landing, sources)
     report = LoadReport(files_found=len(found))
@@ -236,10 +237,11 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
     source, layout = batch[0].file.source, batch[0].layout
     sql, paths = read_statement([candidate.file for candidate in batch], layout, rejects=_REJECTS)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS {sql}", [paths]).fetchall()
+    of_feed = _is_of_feed(source)
     counts = {
-        name: (first, rows)
-        for name, first, rows in connection.execute(
-            f"SELECT {FILENAME_COLUMN}, min(rowid), count(*) FROM incoming GROUP BY 1"
+        name: (first, rows, wanted)
+        for name, first, rows, wanted in connection.execute(
+            f"SELECT {FILENAME_COLUMN}, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY 1"
         ).fetchall()
     }
     rejected = _rejected_rows(warehouse, batch)
@@ -255,12 +257,14 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
     loaded: list[ledger.Loaded] = []
     for candidate in batch:
         name = str(candidate.file.absolute)
-        first, rows = counts.get(name, (0, 0))
+        first, rows, wanted = counts.get(name, (0, 0, 0))
         bad = rejected.get(name, [])
         file_rows.append((name, candidate.file_id, layout.first_line - first))
         lines = _lines_if_irregular(candidate, rows=rows, rejected=[number for number, _, _ in bad])
         if lines is not None:
-            irregular.append(pa.table({"row_number": pa.array(range(first, first + rows)), "line": lines.of_rows}))
+            irregular.append(
+                pa.table({"row_number": pa.array(range(first, first + rows), pa.int64()), "line": lines.of_rows})
+            )
             bad = [(int(line), text, why) for line, (_, text, why) in zip(lines.of_rejected, bad, strict=True)]
         _quarantine_unreadable(warehouse, source, candidate.file_id, bad, run_id=run_id)
         loaded.append(
@@ -268,7 +272,7 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
                 file=candidate.file,
                 file_id=candidate.file_id,
                 sha256=candidate.seen.sha256,
-                rows_in=rows + len(bad) - _blank_json_rows(warehouse, candidate.file),
+                rows_in=wanted + len(bad),
                 rows_unreadable=len(bad),
             )
         )
@@ -292,7 +296,6 @@ def _insert_raw(
     line = "incoming.rowid + batch_files.line_offset"
     if source.files.format == "parquet":
         line = f"incoming.{ROW_COLUMN} + 1"
-    where = f"WHERE {TEXT_COLUMN} IS NOT NULL" if source.files.format == "jsonl" else ""
     join = ""
     if irregular:
         connection.register("batch_lines", pa.concat_tables(irregular))
@@ -303,7 +306,7 @@ def _insert_raw(
         connection.execute(
             f"INSERT INTO {source.raw_table} (_file_id, _line, {columns}) "
             f"SELECT batch_files.file_id, {line}, {values} FROM incoming "
-            f"JOIN batch_files ON batch_files.name = incoming.{FILENAME_COLUMN} {join} {where}"
+            f"JOIN batch_files ON batch_files.name = incoming.{FILENAME_COLUMN} {join} WHERE {_is_of_feed(source)}"
         ).fetchall()
     finally:
         connection.unregister("batch_files")
@@ -364,17 +367,16 @@ def _quarantine_unreadable(
 
 
 def _quarantine_contract(source: Source) -> Table:
-    return table_contract(f"quarantine_{source.feed}")
+    return table_contract("quarantine_lookups" if isinstance(source.files, Lookup) else f"quarantine_{source.feed}")
 
 
-def _blank_json_rows(warehouse: Warehouse, file: LandingFile) -> int:
-    """Blank lines of a JSON Lines file, which are no rows."""
-    if file.source.files.format != "jsonl":
-        return 0
-    found = warehouse.connection.execute(
-        f"SELECT count(*) FROM incoming WHERE {TEXT_COLUMN} IS NULL AND {FILENAME_COLUMN} = ?", [str(file.absolute)]
-    ).fetchall()
-    return int(found[0][0])
+def _is_of_feed(source: Source) -> str:
+    """SQL condition of the rows of `incoming` that are rows of the feed: blank lines of JSON Lines files are none."""
+    if source.files.format == "jsonl":
+        return f"{TEXT_COLUMN} IS NOT NULL"
+    if source.files.only is None:
+        return "TRUE"
+    return f"COALESCE(TRY({checked_expression(source.files.only).wrapped}), FALSE)"
 
 
 def _remove_raw_rows(warehouse: Warehouse, source: Source, file_ids: list[int]) -> None:
@@ -387,8 +389,12 @@ def _remove_raw_rows(warehouse: Warehouse, source: Source, file_ids: list[int]) 
     )
 
 
-def _create_raw_table(warehouse: Warehouse, name: str) -> None:
-    warehouse.connection.execute(f"CREATE TABLE IF NOT EXISTS {name} (_file_id INTEGER, _line BIGINT)").fetchall()
+def _create_raw_table(warehouse: Warehouse, source: Source) -> None:
+    warehouse.connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {source.raw_table} (_file_id INTEGER, _line BIGINT)"
+    ).fetchall()
+    needed = (TEXT_COLUMN,) if source.files.format == "jsonl" else source.needed_columns
+    add_raw_columns(warehouse, source.raw_table, needed)
 
 
 def add_raw_columns(warehouse: Warehouse, name: str, columns: Sequence[str]) -> None:

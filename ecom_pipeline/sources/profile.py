@@ -44,6 +44,11 @@ RESERVED_RAW_COLUMNS = frozenset({"_file_id", "_line"})
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
+def lookup_feed(name: str) -> str:
+    """What stands for a lookup where others have a feed: in the ledger and in the name of its raw table."""
+    return f"lookup_{name}"
+
+
 def feed_columns(feed: Feed) -> tuple[str, ...]:
     """Columns that a reader of the feed may give."""
     return tuple(name for name in table(CORE_TABLE_OF[feed]).column_names if name not in _MADE_COLUMNS)
@@ -169,6 +174,9 @@ class FileSet(_Checked):
     format: Format = "csv"
     csv: CsvDialect = CsvDialect()
     raw_columns: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] | None = None
+    only: Sql | None = Field(
+        None, description="Rows of the file that are rows of this feed; the others are not loaded."
+    )
 
     @model_validator(mode="after")
     def _names_given(self) -> "FileSet":
@@ -179,6 +187,8 @@ class FileSet(_Checked):
             raise ValueError("raw_columns: a name is given twice (names that differ only in case count as the same)")
         if RESERVED_RAW_COLUMNS & set(names):
             raise ValueError(f"raw_columns: {sorted(RESERVED_RAW_COLUMNS)} are names of the pipeline itself")
+        if self.only is not None and self.format == "jsonl":
+            raise ValueError("only: is not for jsonl; quarantine what is not of this feed with a rule")
         return self
 
 
@@ -223,7 +233,7 @@ class Reader(FileSet):
         """Every expression over the raw columns."""
         for sql in (*self.columns.values(), *self.joins.values(), *((self.time.value,) if self.time else ())):
             yield checked_expression(sql)
-        for sql in self.key_expressions:
+        for sql in (*self.key_expressions, *((self.only,) if self.only else ())):
             yield checked_expression(sql)
 
     @property
@@ -259,7 +269,7 @@ class Lookup(FileSet):
     def needed_columns(self) -> tuple[str, ...]:
         """Raw columns that a file must have, as the profile spells them."""
         named = {name.casefold(): name for name in self.raw_columns or ()}
-        for sql in (self.key, *self.columns.values()):
+        for sql in (self.key, *self.columns.values(), *((self.only,) if self.only else ())):
             for parts in checked_expression(sql).columns:
                 named.setdefault(parts[0].casefold(), parts[0])
         return tuple(named.values())

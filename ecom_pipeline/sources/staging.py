@@ -4,12 +4,12 @@ The SQL made here is DuckDB's, as the expressions of profiles are. What follows 
 portable files of sql/core/.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ecom_pipeline.contracts import Between, Column, Holds, NotNull, OneOf, Table, table
 from ecom_pipeline.sources.expressions import checked_expression
-from ecom_pipeline.sources.profile import CORE_TABLE_OF, Feed, Reader, Shop, feed_columns
+from ecom_pipeline.sources.profile import CORE_TABLE_OF, Feed, FileSet, Reader, Shop, feed_columns, lookup_feed
 from ecom_pipeline.sources.readers import TEXT_COLUMN, literal, quoted
 from ecom_pipeline.sources.times import times_of
 from ecom_pipeline.warehouse import sql_text
@@ -171,13 +171,6 @@ class Staging:
                 rules.append(Rule(words[:63], f"NOT ({rule.predicate})", f"does not hold: {rule.name}"))
         return rules
 
-    def raw_text(self, raw_columns: Sequence[str]) -> str:
-        """SQL of a raw row as text, for quarantine."""
-        if self.reader.format == "jsonl":
-            return f"raw.{TEXT_COLUMN}"
-        pairs = ", ".join(f"{literal(name)}, raw.{quoted(name)}" for name in raw_columns if name != TEXT_COLUMN)
-        return f"CAST(json_object({pairs}) AS VARCHAR)"
-
     def _feed_columns(self) -> tuple[Column, ...]:
         names = set(feed_columns(self.feed))
         return tuple(column for column in self.core.columns if column.name in names)
@@ -226,6 +219,7 @@ class Staging:
             if with_keys:
                 keys += [f"{part} AS _key_{position}" for position, part in enumerate(parts)]
         times = times_of(self.reader, self.shop, _TIME_COLUMNS[self.feed]) if self.reader.time is not None else None
+        raw = raw_rows(self.reader, self.feed, self.reader.needed_columns, rows=rows, joins=self.reader.joins)
         typed = [self._typed_column(column) for column in self._feed_columns()]
         problems = " ".join(f"WHEN {rule.broken} THEN {literal(rule.name)}" for rule in self.typing_rules())
         problem = f"CASE {problems} END" if problems else "CAST(NULL AS VARCHAR)"
@@ -234,21 +228,7 @@ class Staging:
             f"SELECT {', '.join(['*', *typed, *(times.typed if times else ())])} FROM (\n"
             f"SELECT {', '.join(['*', *(times.read if times else ())])} FROM (\n"
             f"SELECT raw._file_id AS file_id, raw._line AS line, {', '.join(given)}\n"
-            f"FROM {self._raw_rows(rows)}\n) AS given_rows) AS timed_rows) AS typed_rows"
-        )
-
-    def _raw_rows(self, rows: str) -> str:
-        if self.reader.format != "jsonl":
-            return f"raw_{self.feed} AS raw WHERE {rows}"
-        names = self.reader.needed_columns
-        paths = ", ".join(literal(json_path(name)) for name in names)
-        fields = ", ".join(f"_fields[{position}] AS {quoted(name)}" for position, name in enumerate(names, start=1))
-        return (
-            f"(SELECT _file_id, _line, {TEXT_COLUMN}, _is_object, {fields} FROM (\n"
-            f"SELECT *, json_extract_string(_json, [{paths}]) AS _fields, "
-            "COALESCE(json_type(_json) = 'OBJECT', FALSE) AS _is_object FROM (\n"
-            f"SELECT *, CASE WHEN json_valid({TEXT_COLUMN}) THEN {TEXT_COLUMN} END AS _json "
-            f"FROM raw_{self.feed} AS raw WHERE {rows}))) AS raw"
+            f"FROM {raw}\n) AS given_rows) AS timed_rows) AS typed_rows"
         )
 
     def _typed_column(self, column: Column) -> str:
@@ -279,3 +259,47 @@ def tried(sql: str, *, text: bool) -> str:
     expression = checked_expression(sql)
     safe = expression.wrapped if expression.is_column else f"TRY({expression.wrapped})"
     return f"NULLIF(trim(CAST({safe} AS VARCHAR)), '')" if text else f"{safe}"
+
+
+def raw_rows(
+    files: FileSet,
+    feed: str,
+    needed_columns: Sequence[str],
+    *,
+    rows: str,
+    joins: Mapping[str, str] | None = None,
+    until: str | None = None,
+) -> str:
+    """FROM item called `raw`: raw rows that satisfy `rows`, JSON taken apart, with a struct column for each lookup.
+
+    Lookups are joined in their order, so that the key of one may come from another; `until` leaves out that lookup
+    and those after it.
+    """
+    if files.format == "jsonl":
+        paths = ", ".join(literal(json_path(name)) for name in needed_columns)
+        fields = [f"_fields[{position}] AS {quoted(name)}" for position, name in enumerate(needed_columns, start=1)]
+        item = (
+            f"(SELECT {', '.join(['_file_id', '_line', TEXT_COLUMN, '_is_object', *fields])} FROM (\n"
+            f"SELECT *, json_extract_string(_json, [{paths}]) AS _fields, "
+            "COALESCE(json_type(_json) = 'OBJECT', FALSE) AS _is_object FROM (\n"
+            f"SELECT *, CASE WHEN json_valid({TEXT_COLUMN}) THEN {TEXT_COLUMN} END AS _json "
+            f"FROM raw_{feed} AS raw WHERE {rows}))) AS raw"
+        )
+    else:
+        item = f"(SELECT * FROM raw_{feed} AS raw WHERE {rows}) AS raw"
+    for name, key in (joins or {}).items():
+        if name == until:
+            break
+        item = (
+            f"(SELECT raw.*, looked_up._lookup_fields AS {quoted(name)} FROM {item} LEFT JOIN {lookup_feed(name)} "
+            f"AS looked_up ON looked_up._lookup_key = {tried(key, text=True)}) AS raw"
+        )
+    return item
+
+
+def raw_text(files: FileSet, raw_columns: Sequence[str]) -> str:
+    """SQL of a row of `raw` as text, for quarantine."""
+    if files.format == "jsonl":
+        return f"raw.{TEXT_COLUMN}"
+    pairs = ", ".join(f"{literal(name)}, raw.{quoted(name)}" for name in raw_columns if name != TEXT_COLUMN)
+    return f"CAST(json_object({pairs}) AS VARCHAR)"
