@@ -1,5 +1,6 @@
 """`ecom-pipeline init`: a new shop home, and the first exports in its landing folders."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -157,6 +158,9 @@ def _choices(field: FieldInfo) -> str:
 
 
 def _yaml_value(value: object) -> str:
+    """The value as YAML on one line; nothing for None."""
     if value is None:
         return ""
-    return f'"{value}"' if isinstance(value, str) and ":" in value else str(value)
+    if isinstance(value, str) and value.replace("_", "").isalpha():
+        return value
+    return json.dumps(value, default=str)  # JSON is YAML

@@ -106,15 +106,17 @@ def describe_version(shop: Shop, version: ModelVersion) -> Mapping[str, Any]:
 
 
 def loss_curves_of(folder: Path) -> dict[str, list[float]]:
-    """Name -> losses in order, of the networks of a version, as its library has written them down."""
-    report = json.loads((folder / "model" / "manifest.json").read_text(encoding="utf-8")).get("report", {})
-    losses = report.get("losses", {})
-    named = losses.items() if isinstance(losses, dict) else enumerate(losses, start=1)
-    return {
-        name if isinstance(name, str) else f"network {name}": [float(value) for value in values]
-        for name, values in named
-        if len(values) > 1
-    }
+    """Name -> losses in the order of training, of the networks of a version, as their libraries have written them."""
+    curves: dict[str, list[float]] = {}
+    for file in sorted((folder / "model").rglob("manifest.json")):
+        losses = json.loads(file.read_text(encoding="utf-8")).get("report", {}).get("losses", {})
+        named = losses.items() if isinstance(losses, dict) else enumerate(losses, start=1)
+        curves |= {
+            name if isinstance(name, str) else f"network {name}": [float(value) for value in values]
+            for name, values in named
+            if len(values) > 1
+        }
+    return curves
 
 
 def _is_headline(version: ModelVersion, metric: Metric) -> bool:
