@@ -37,6 +37,7 @@ from ecom_pipeline.steps.forecast_judging import (
     predict_windows,
 )
 from ecom_pipeline.steps.forecast_reconciliation import reconcile
+from ecom_pipeline.steps.forecast_spread import spread_groups
 from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
     fit_forecaster,
@@ -242,6 +243,8 @@ def forecast_sales(
         baseline.append(floor)
         progress("forecast", 0.9 * min(1.0, (start + len(chosen)) / len(series)))
     reconciled = reconcile(pd.concat(forecasts, ignore_index=True), series)
+    if fitted is not None:
+        reconciled = spread_groups(warehouse, reconciled, series, cutoff=as_of)
     rows = warehouse.replace_night_from_arrow(
         table,
         as_of,

@@ -14,6 +14,7 @@ from ecom_pipeline.registry import Metric
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, profile_forecasts
 from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff
 from ecom_pipeline.steps.forecast_reconciliation import reconcile
+from ecom_pipeline.steps.forecast_spread import spread_groups
 from ecom_pipeline.warehouse import Warehouse
 
 GROUP = ["measure", "level"]
@@ -107,7 +108,8 @@ def predict_windows(
         future = known_ahead(
             warehouse, series, covariates=forecaster.covariates, cutoff=cutoff, horizon=windows.horizon, planned=False
         )
-        forecasts = reconcile(forecaster.predict(history, future), series)
+        added_up = reconcile(forecaster.predict(history, future), series)
+        forecasts = spread_groups(warehouse, added_up, series, cutoff=cutoff)
         predicted.append(forecasts.assign(cutoff=pd.Timestamp(cutoff)))
         on_share((number + 1) / len(windows.cutoffs))
     return pd.concat(predicted, ignore_index=True)

@@ -1,9 +1,11 @@
 """Forecasts that add up: products to categories to the total.
 
 Method: weighted least squares reconciliation (Hyndman, Lee and Wang 2016; MinT with a diagonal covariance,
-Wickramasuriya, Athanasopoulos and Hyndman 2019). The weights are the forecasts' own variances. On a tree the solution
-needs no matrix: one pass up combines each node with the sum of its children, one pass down spreads what is left in
-proportion to the variances.
+Wickramasuriya, Athanasopoulos and Hyndman 2019). On a tree the solution needs no matrix: one pass up combines each node
+with the sum of its children, one pass down spreads what is left. The variance of a node is the sum of the means of its
+products: structural scaling (Athanasopoulos et al. 2017) by size instead of by number, so that every level has an equal
+say and a product moves in proportion to what it sells. Variances of the errors would let the products alone decide:
+their errors are small one by one, but go together, which a diagonal covariance does not see.
 """
 
 import numpy as np
@@ -11,8 +13,7 @@ import pandas as pd
 
 from ecom_pipeline.forecasting.types import QUANTILES
 
-Z_80 = 2.5631  # p90 - p10 of a normal distribution, in standard deviations
-SMALLEST_VARIANCE = 1e-12
+SMALLEST_VARIANCE = 1e-9
 LARGEST_STRETCH = 5.0  # of quantiles; a mean near zero may be moved to many times itself
 DECIMALS = 4  # of what is published, so that sums agree to the last digit shown
 
@@ -27,10 +28,8 @@ def reconcile(forecasts: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     rows = forecasts.join(series[["measure", "level", "series_id", "category"]], on="unique_id")
     result = forecasts.copy()
     mean = forecasts["mean"].to_numpy(dtype=np.float64, copy=True)
-    spread = (forecasts["p90"] - forecasts["p10"]).to_numpy(dtype=np.float64) / Z_80
-    variance = np.maximum(spread**2, SMALLEST_VARIANCE)
     for places in rows.groupby("measure", sort=True).indices.values():
-        mean[places] = _reconcile_measure(rows.iloc[places], mean=mean[places], variance=variance[places])
+        mean[places] = _reconcile_measure(rows.iloc[places], mean=mean[places])
     before = forecasts["mean"].to_numpy(dtype=np.float64)
     ratio = np.where(before > 0, mean / np.where(before > 0, before, 1.0), 1.0).clip(max=LARGEST_STRETCH)
     result["mean"] = mean
@@ -39,7 +38,7 @@ def reconcile(forecasts: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def _reconcile_measure(rows: pd.DataFrame, *, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+def _reconcile_measure(rows: pd.DataFrame, *, mean: np.ndarray) -> np.ndarray:
     level = rows["level"].to_numpy()
     day = pd.factorize(rows["ds"], sort=True)[0]
     days = int(day.max()) + 1
@@ -58,12 +57,14 @@ def _reconcile_measure(rows: pd.DataFrame, *, mean: np.ndarray, variance: np.nda
 
     own_mean, own_variance = np.zeros(nodes), np.full(nodes, np.inf)
     at = names.get_indexer(pd.Index(rows["series_id"][is_category])) * days + day[is_category]
-    own_mean[at], own_variance[at] = mean[is_category], variance[is_category]
-    total_mean, total_variance = np.zeros(days), np.full(days, np.inf)
-    total_mean[day[is_total]], total_variance[day[is_total]] = mean[is_total], variance[is_total]
-
     sums = np.bincount(node, weights=mean[is_product], minlength=nodes)
-    sum_variance = np.bincount(node, weights=variance[is_product], minlength=nodes)
+    variance = np.maximum(mean[is_product], SMALLEST_VARIANCE)
+    sum_variance = np.bincount(node, weights=variance, minlength=nodes)
+    own_mean[at], own_variance[at] = mean[is_category], sum_variance[at]
+    total_mean, total_variance = np.zeros(days), np.full(days, np.inf)
+    total_mean[day[is_total]] = mean[is_total]
+    total_variance[day[is_total]] = sum_variance.reshape(-1, days).sum(axis=0)[day[is_total]]
+
     has_products = sum_variance > 0
     category, category_variance = _combined(sums, sum_variance, own_mean, own_variance)
     category_variance = np.where(has_products, category_variance, 0.0)
@@ -74,7 +75,7 @@ def _reconcile_measure(rows: pd.DataFrame, *, mean: np.ndarray, variance: np.nda
 
     share = category_variance.reshape(-1, days) / np.where(all_variance > 0, all_variance, 1.0)
     category = _spread(category.reshape(-1, days), share, total).ravel()
-    weight = variance[is_product] / sum_variance[node]
+    weight = variance / sum_variance[node]
     moved = np.maximum(mean[is_product] + weight * (category - sums)[node], 0.0)
     reached = np.bincount(node, weights=moved, minlength=nodes)
     stretch = np.where(reached > 0, category / np.where(reached > 0, reached, 1.0), 1.0)
@@ -92,9 +93,8 @@ def _combined(
     mean: np.ndarray, variance: np.ndarray, other: np.ndarray, other_variance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two independent estimates in one, weighted by precision; an infinite variance counts for nothing."""
-    weight = np.where(
-        np.isinf(other_variance), 0.0, variance / (variance + np.where(np.isinf(other_variance), 1, other_variance))
-    )
+    known = np.isfinite(other_variance) & (variance > 0)
+    weight = np.where(known, variance, 0.0) / np.where(known, variance + other_variance, 1.0)
     return mean + weight * (other - mean), variance * (1.0 - weight)
 
 
