@@ -18,11 +18,13 @@ HISTORY_ITEMS = 20  # last items of a history that are candidates themselves whe
 @dataclass(frozen=True)
 class CandidateBlock:
     """items int32 (users, candidates), -1 where there is none, no item twice in a row; values float32 (users, candidates,
-    features); proposer int8 (users, candidates): index of the source that ranked the item best, -1 for the history itself."""
+    features); proposer int8 (users, candidates): index of the source that ranked the item best, -1 for the history itself;
+    rows (users,): which of the given histories these are."""
 
     items: np.ndarray
     values: np.ndarray
     proposer: np.ndarray
+    rows: np.ndarray
 
 
 def feature_names(sources: Mapping[str, Source], kind_names: tuple[str, ...]) -> list[str]:
@@ -41,8 +43,12 @@ def build_candidates(
     n: int,
     repeats_allowed: bool,
     allowed: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
 ) -> CandidateBlock:
-    """Union of the n best of every source (and the history's own items where repeats are allowed), with features."""
+    """Union of the n best of every source (and the history's own items where repeats are allowed), with features.
+
+    With `targets` (users,), only the users whose target is among the candidates are kept: nobody else can teach a re-ranker.
+    """
     blocks = {name: source.block(histories) for name, source in sources.items()}
     proposals = []
     for block in blocks.values():
@@ -54,11 +60,15 @@ def build_candidates(
             own = np.where((own >= 0) & allowed[np.maximum(own, 0)], own, -1)
         proposals.append(own)
     items = _distinct(np.concatenate(proposals, axis=1))
+    rows = np.arange(len(items))
+    if targets is not None:
+        rows = np.flatnonzero((items == targets[:, None]).any(axis=1))
+        items, histories = items[rows], histories.select(rows)
     valid = items >= 0
     columns: list[np.ndarray] = []
     ranks = []
     for block in blocks.values():
-        scores = np.where(valid, block.at(items), -np.inf)
+        scores = np.where(valid, block.at(items, rows), np.float32(-np.inf))
         best = np.max(scores, axis=1, initial=-1e30)[:, None]
         best = np.where(np.isfinite(best) & (best > -1e29), best, 0.0)
         if block.bounded:
@@ -69,18 +79,20 @@ def build_candidates(
             log_share = np.where(valid, np.maximum(scores - best, -20.0), -20.0)
             share = np.exp(log_share)
             confidence = best
-        order = np.argsort(-scores, axis=1, kind="stable")
+        order = np.argsort(-scores, axis=1)
         rank = np.empty_like(order)
         np.put_along_axis(rank, order, np.broadcast_to(np.arange(items.shape[1]), order.shape), axis=1)
         rank = np.where(share > 0, rank, items.shape[1])
         ranks.append(rank)
-        columns += [share, log_share, 1.0 / (rank + 2.0), np.broadcast_to(confidence, share.shape)]
+        columns += [share, log_share, np.float32(1.0) / (rank + np.float32(2.0)), np.broadcast_to(confidence, share.shape)]
     columns += _popularity_features(items, popularity)
     columns += _history_features(items, histories)
-    values = np.stack([np.asarray(column, dtype=np.float32) for column in columns], axis=-1)
+    values = np.empty((*items.shape, len(columns)), dtype=np.float32)
+    for number, column in enumerate(columns):
+        values[..., number] = column
     stacked = np.stack(ranks)
     proposer = np.where(stacked.min(axis=0) < items.shape[1], stacked.argmin(axis=0), -1).astype(np.int8)
-    return CandidateBlock(items=items, values=values, proposer=proposer)
+    return CandidateBlock(items=items, values=values, proposer=proposer, rows=rows)
 
 
 def _distinct(items: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ class Ranker:
     popularity: Popularity
     reranker: Reranker | None
     repeats_allowed: bool
-    candidates: int = 60
+    candidates: int = 50
 
     def blocks(self, n_users: int) -> Iterator[np.ndarray]:
         """Indices of users, in blocks whose scores stay within the memory of a block."""

@@ -21,7 +21,10 @@ class Reranker:
 
     def score(self, values: np.ndarray) -> np.ndarray:
         """Logits float32 of candidates."""
-        x = (values - self.mean) / self.scale
+        return self.score_standardised((values - self.mean) / self.scale)
+
+    def score_standardised(self, x: np.ndarray) -> np.ndarray:
+        """Logits of candidates whose features are standardised."""
         w1, b1, w2, skip = self.weights
         hidden = np.maximum(x @ w1 + b1, 0.0)
         return np.asarray((hidden @ w2 + x @ skip)[..., 0])
@@ -38,10 +41,34 @@ class Reranker:
         return cls(mean=arrays["mean"], scale=arrays["scale"], weights=weights)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """Cases to learn from: standardised values float32 (cases, candidates, features) with the mean and scale (features,) that were
+    taken out, valid bool (cases, candidates), and target int (cases,), the column of the item that followed."""
+
+    values: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    valid: np.ndarray
+    target: np.ndarray
+
+
+def make_lesson(values: np.ndarray, valid: np.ndarray, target: np.ndarray) -> Lesson:
+    """Standardise `values` in place, by the valid candidates."""
+    weights = valid.reshape(-1).astype(np.float32)
+    flat = values.reshape(-1, values.shape[-1])
+    total = max(float(weights.sum(dtype=np.float64)), 1.0)
+    mean = (weights @ flat / total).astype(np.float32)
+    flat -= mean
+    scale = np.sqrt(np.einsum("n,nf,nf->f", weights, flat, flat, optimize=True) / total)
+    scale = np.maximum(scale, 1e-3).astype(np.float32)
+    flat /= scale
+    return Lesson(values=values, mean=mean, scale=scale, valid=valid, target=target)
+
+
 def train_reranker(
-    values: np.ndarray,
-    valid: np.ndarray,
-    target: np.ndarray,
+    lesson: Lesson,
+    chosen: np.ndarray,
     *,
     start: np.ndarray | None = None,
     hidden: int = 32,
@@ -54,9 +81,8 @@ def train_reranker(
     """Learn from cases.
 
     Args:
-        values: float32 (cases, candidates, features).
-        valid: bool (cases, candidates).
-        target: int (cases,), the column of the item that followed.
+        lesson: the cases.
+        chosen: indices of the cases to learn from.
         start: linear weights (features,) on standardised features to start from; zeros where None.
         hidden: units of the hidden layer; 0 leaves a linear model.
         epochs: passes; the learning rate falls to zero along a cosine.
@@ -66,10 +92,7 @@ def train_reranker(
         seed: of the initial weights and the order of cases.
     """
     rng = np.random.default_rng(seed)
-    n_features = values.shape[-1]
-    sample = values[valid]
-    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
-    scale = np.maximum(sample.std(axis=0, dtype=np.float64), 1e-3).astype(np.float32)
+    n_features = lesson.values.shape[-1]
     weights = [
         (rng.normal(size=(n_features, hidden)) * np.sqrt(1.0 / n_features)).astype(np.float32),
         np.zeros(hidden, dtype=np.float32),
@@ -81,15 +104,16 @@ def train_reranker(
     first = [np.zeros_like(w) for w in weights]
     second = [np.zeros_like(w) for w in weights]
     history: list[dict[str, float]] = []
-    steps = max(epochs * -(-len(target) // batch), 1)
+    steps = max(epochs * -(-len(chosen) // batch), 1)
     step = 0
     for epoch in range(epochs):
-        order = rng.permutation(len(target))
+        order = rng.permutation(chosen)
         losses = []
-        for start in range(0, len(order), batch):
-            chosen = order[start : start + batch]
-            x = (values[chosen] - mean) / scale
-            loss, gradients = _gradients(weights, x, valid[chosen], target[chosen])
+        for begin in range(0, len(order), batch):
+            cases = order[begin : begin + batch]
+            loss, gradients = _gradients(
+                weights, lesson.values[cases], lesson.valid[cases], lesson.target[cases]
+            )
             losses.append(loss)
             step += 1
             current = rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))
@@ -99,7 +123,7 @@ def train_reranker(
                 update = (first[i] / (1 - 0.9**step)) / (np.sqrt(second[i] / (1 - 0.99**step)) + 1e-8)
                 weights[i] = (weights[i] - current * (update + decay * weights[i])).astype(np.float32)
         history.append({"epoch": float(epoch + 1), "loss": float(np.mean(losses)) if losses else 0.0})
-    return Reranker(mean=mean, scale=scale, weights=weights, history=history)
+    return Reranker(mean=lesson.mean, scale=lesson.scale, weights=weights, history=history)
 
 
 def _gradients(
@@ -134,9 +158,14 @@ def merge_rerankers(rerankers: Sequence[Reranker]) -> Reranker:
     return Reranker(mean=first.mean, scale=first.scale, weights=weights, history=first.history)
 
 
-def mean_log_loss(reranker: Reranker, values: np.ndarray, valid: np.ndarray, target: np.ndarray) -> float:
+def lesson_scores(reranker: Reranker, lesson: Lesson, chosen: np.ndarray) -> np.ndarray:
+    """Logits (cases, candidates) of cases of a lesson, -inf where there is no candidate."""
+    return np.where(lesson.valid[chosen], reranker.score_standardised(lesson.values[chosen]), -np.inf)
+
+
+def mean_log_loss(reranker: Reranker, lesson: Lesson, chosen: np.ndarray) -> float:
     """Mean negative log share of the target among the candidates of its case."""
-    logits = np.where(valid, reranker.score(values), -1e9)
+    logits = lesson_scores(reranker, lesson, chosen)
     logits = logits - logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(target)), target]
+    own = logits[np.arange(len(chosen)), lesson.target[chosen]]
     return float((np.log(np.exp(logits).sum(axis=1)) - own).mean())

@@ -59,9 +59,14 @@ class ScoreBlock:
         out[:, : chosen.shape[1]] = chosen
         return out
 
-    def at(self, items: np.ndarray) -> np.ndarray:
-        """Scores of given items, float32 of the shape of `items` (users, n); negative items score as item 0."""
-        return np.take_along_axis(self.dense, np.maximum(items, 0), axis=1)
+    def at(self, items: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Scores of given items, float32 of the shape of `items` (users, n); negative items score as item 0.
+
+        `rows` names the users of the block that `items` has; None for all of them.
+        """
+        if rows is None:
+            rows = np.arange(len(items))
+        return self.dense[rows[:, None], np.maximum(items, 0)]
 
 
 class Source(Protocol):
