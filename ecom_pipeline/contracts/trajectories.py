@@ -199,7 +199,12 @@ COHORT_RETENTION = Table(
     meaning="Users by the week or month in which they were first seen or first bought, and how many came back (or "
     "bought again) in each week or month since. Periods in which nobody at all was active have no rows.",
     columns=(
-        Column("basis", "VARCHAR", "event (any event counts) or purchase (only purchases count).", nullable=False),
+        Column(
+            "basis",
+            "VARCHAR",
+            "event (any event but a return counts) or purchase (only purchases count).",
+            nullable=False,
+        ),
         Column("grain", "VARCHAR", "week (Monday to Sunday) or month.", nullable=False),
         Column("cohort", "DATE", "First day of the period of the user's first event or purchase.", nullable=False),
         Column("period", "INTEGER", "Periods since, 0 for the cohort's own.", nullable=False),

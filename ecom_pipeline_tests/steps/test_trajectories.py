@@ -165,6 +165,16 @@ def test_users_are_new_on_their_first_day_and_channels_are_those_of_the_session(
     ]
 
 
+def test_a_return_is_no_visit_and_no_step(shop: TrajectoryShop) -> None:
+    shop.visit(0, "return")
+    shop.visit(1, "view", "return", "purchase")
+    shop.trajectories(1)
+    assert shop.select(f"{SESSIONS} WHERE user_type = 'new'") == [(1, 1, 0, 1, 0, 1)]
+    assert shop.select("SELECT path, sessions FROM path_sequences") == [("view > purchase", 1)]
+    assert shop.select("SELECT count(*) FROM path_transitions WHERE 'return' IN (from_state, to_state)") == [(0,)]
+    assert shop.select("SELECT DISTINCT users, active_users FROM cohort_retention WHERE basis = 'event'") == [(1, 1)]
+
+
 # Paths
 
 
@@ -260,13 +270,11 @@ def test_category_paths_name_the_categories_passed_through(shop: TrajectoryShop)
 
 
 def conversions(shop: TrajectoryShop, measure: str) -> dict[str, int]:
-    return {
-        label: n
-        for label, n in shop.select(
-            "SELECT label, conversions FROM time_to_convert "
-            f"WHERE measure = '{measure}' AND level = 'total' AND conversions > 0"
-        )
-    }
+    rows = shop.select(
+        "SELECT label, conversions FROM time_to_convert "
+        f"WHERE measure = '{measure}' AND level = 'total' AND conversions > 0"
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def test_the_time_to_convert_is_from_the_first_view_to_the_first_purchase_after_it(shop: TrajectoryShop) -> None:

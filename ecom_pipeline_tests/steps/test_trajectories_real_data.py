@@ -309,7 +309,7 @@ def test_the_cohorts_of_an_order_book_are_those_of_pandas(retail: Warehouse, dea
     sales = deals[~deals["cancelled"]]
     for grain, frequency in (("week", "W-SUN"), ("month", "M")):
         assert found_cohorts(retail, "purchase", grain) == expected_cohorts(sales, frequency)
-        assert found_cohorts(retail, "event", grain) == expected_cohorts(deals, frequency)
+        assert found_cohorts(retail, "event", grain) == expected_cohorts(sales, frequency)
     value = (
         sales.assign(value=sales["quantity"] * sales["price"]).groupby(sales["date"].dt.to_period("M"))["value"].sum()
     )

@@ -1,4 +1,4 @@
--- Who came back, by the week or month of the first event and of the first purchase.
+-- Who came back, by the week or month of the first event and of the first purchase; a return is no coming back.
 WITH days AS (
   SELECT
     user_id,
@@ -6,6 +6,7 @@ WITH days AS (
     max(CASE WHEN event = 'purchase' THEN 1 ELSE 0 END) AS has_purchase,
     sum(CASE WHEN event = 'purchase' THEN coalesce(quantity, 1) * price END) AS value
   FROM feat_user_events
+  WHERE event <> 'return'
   GROUP BY user_id, event_date
 ),
 activity AS (

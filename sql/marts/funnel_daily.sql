@@ -1,15 +1,6 @@
 -- Sessions and users by how far they came: on the day, and users also within the window after it. A session belongs to
--- the day on which it began. Positions tell what came after what; times alone would not.
-WITH sessions AS (
-  SELECT
-    user_id,
-    session_number,
-    session_date AS date,
-    coalesce(channel, 'unknown') AS channel,
-    CASE WHEN session_date = min(session_date) OVER (PARTITION BY user_id) THEN 'new' ELSE 'returning' END AS user_type
-  FROM feat_sessions
-),
-steps AS (
+-- the day on which it began. Positions tell what came after what; times alone would not. Returns are no visits.
+WITH steps AS (
   SELECT
     e.user_id,
     e.session_number,
@@ -19,14 +10,31 @@ steps AS (
     max(CASE WHEN e.event = 'purchase' THEN e.position END) AS last_purchase
   FROM feat_user_events AS e
   LEFT JOIN feat_items AS i ON e.item_id = i.item_id
+  WHERE e.event <> 'return'
   GROUP BY e.user_id, e.session_number, i.category
 ),
-session_steps AS (
+visits AS (
   SELECT
-    user_id, session_number, 'total' AS level, 'total' AS series_id,
+    user_id, session_number,
     min(first_view) AS first_view, max(last_cart) AS last_cart, max(last_purchase) AS last_purchase
   FROM steps
   GROUP BY user_id, session_number
+),
+sessions AS (
+  SELECT
+    s.user_id,
+    s.session_number,
+    s.session_date AS date,
+    coalesce(s.channel, 'unknown') AS channel,
+    CASE
+      WHEN s.session_date = min(s.session_date) OVER (PARTITION BY s.user_id) THEN 'new' ELSE 'returning'
+    END AS user_type
+  FROM feat_sessions AS s
+  JOIN visits AS v ON s.user_id = v.user_id AND s.session_number = v.session_number
+),
+session_steps AS (
+  SELECT user_id, session_number, 'total' AS level, 'total' AS series_id, first_view, last_cart, last_purchase
+  FROM visits
   UNION ALL
   SELECT user_id, session_number, 'category', category, first_view, last_cart, last_purchase
   FROM steps

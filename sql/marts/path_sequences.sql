@@ -1,4 +1,5 @@
 -- Paths of the sessions of the period: to the first purchase, or to the end where nothing was bought.
+-- Returns are no steps of a visit.
 WITH events AS (
   SELECT
     e.user_id,
@@ -12,7 +13,7 @@ WITH events AS (
   FROM feat_user_events AS e
   JOIN feat_sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
   LEFT JOIN feat_items AS i ON e.item_id = i.item_id
-  WHERE s.session_date >= :trajectory_since
+  WHERE s.session_date >= :trajectory_since AND e.event <> 'return'
 ),
 told AS (
   SELECT

@@ -1,4 +1,4 @@
--- What follows directly on what within the sessions of the period.
+-- What follows directly on what within the sessions of the period; returns are no steps of a visit.
 WITH steps AS (
   SELECT
     e.event,
@@ -10,7 +10,7 @@ WITH steps AS (
   FROM feat_user_events AS e
   JOIN feat_sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
   LEFT JOIN feat_items AS i ON e.item_id = i.item_id
-  WHERE s.session_date >= :trajectory_since
+  WHERE s.session_date >= :trajectory_since AND e.event <> 'return'
 ),
 -- One pass over the events; what is left of them is a few rows a pair of states.
 grouped AS (
