@@ -24,6 +24,7 @@ from ecom_pipeline.orchestration.resources import observer_resource, shop_resour
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import read_profile
 
+ISOLATED = dg.multiprocess_executor.configured({"max_concurrent": 1}, name="one_process_a_step")
 HOME_VARIABLE = "ECOM_PIPELINE_HOME"
 DEFAULT_HOME = "data"
 
@@ -71,7 +72,7 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
             "observer": observer_resource(),
             **(overrides or {}),
         },
-        executor=dg.in_process_executor,
+        executor=ISOLATED if settings.isolate_steps else dg.in_process_executor,
     )
 
 

@@ -83,6 +83,10 @@ class Settings(BaseModel):
         pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
         description="Start of the night, in the shop's time zone.",
     )
+    isolate_steps: bool = Field(
+        False,
+        description="Whether each step of a run that the Dagster daemon starts gets a process of its own; slower.",
+    )
     threads: int | None = Field(None, gt=0, description="Threads of DuckDB; default: all cores.")
     memory_limit: str | None = Field(
         None,
