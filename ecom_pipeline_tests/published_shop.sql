@@ -84,7 +84,12 @@ CROSS JOIN (VALUES ('new'), ('returning')) AS t(user_type);
 INSERT INTO path_sequences VALUES
   (DATE '2025-06-30', 'event', 'purchase', 1, 'view > purchase', 2, 10, 9, 0.5, 90),
   (DATE '2025-06-30', 'event', 'leave', 1, 'view', 1, 100, 80, 0.7, 90);
-INSERT INTO path_transitions VALUES (DATE '2025-06-30', 'category', 'group 1', 'group 2', 20, 0.1, 1.5, 90);
+INSERT INTO path_transitions VALUES
+  (DATE '2025-06-30', 'category', 'group 1', 'group 2', 20, 0.1, 1.5, 90),
+  (DATE '2025-06-30', 'category', 'group 1', 'group 0', 60, 0.3, 1.5, 90),
+  (DATE '2025-06-30', 'category', 'group 0', 'group 2', 20, 0.1, 1.5, 90),
+  (DATE '2025-06-30', 'category', 'group 0', 'group 0', 900, 0.9, 1.5, 90),
+  (DATE '2025-06-30', 'category', 'group 0', '(end)', 50, 0.1, 1.5, 90);
 INSERT INTO time_to_convert VALUES
   (DATE '2025-06-30', 'product', 'total', 'total', 1, 'same session', 0, NULL, 10, 1, 1, 90);
 INSERT INTO cohort_retention VALUES

@@ -128,6 +128,17 @@ def test_what_was_bought_after_the_cart_is_not_left_in_it(shop: Path) -> None:
     assert left <= set(carted)
 
 
+def test_changes_of_category_are_compared_with_changes_alone(answers: dict[str, Answer]) -> None:
+    rows = named_rows(answers["which_categories_lead_to_each_other"])
+    found = [(row["from_category"], row["to_category"], row["probability"], row["lift"]) for row in rows]
+    # Of 100 changes 40 lead to group 2 and 60 to group 0.
+    assert found == [
+        ("group 0", "group 2", 1.0, 2.5),
+        ("group 1", "group 0", 0.75, 1.25),
+        ("group 1", "group 2", 0.25, 0.63),
+    ]
+
+
 # The files and the page
 
 

@@ -1,6 +1,6 @@
 -- Question: Which model versions were tried, which won, and why?
 -- Reading: Versions of both models, the newest first. data_cutoff is the last day that a version had seen; reason holds the
---   figures that decided whether it was promoted.
+--   figures that decided whether it was promoted, and champion_until is the last night whose results it made.
 SELECT
   v.model,
   v.model_version,
