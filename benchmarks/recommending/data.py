@@ -40,9 +40,7 @@ def beauty(*, tuning: bool = False) -> Task:
         sequences.append(np.array(items[:-1] if tuning else items))
     histories = _long(np.array(users), [items[:-1] for items in sequences])
     targets = pd.DataFrame({"user_id": users, "item_id": [items[-1] for items in sequences]})
-    return Task(
-        name="beauty", events=histories, histories=histories, targets=targets, k=10, repeats="exclude"
-    )
+    return Task(name="beauty", events=histories, histories=histories, targets=targets, k=10, repeats="exclude")
 
 
 def diginetica(*, tuning: bool = False, share: float = 0.08) -> Task:

@@ -84,7 +84,12 @@ def build_candidates(
         np.put_along_axis(rank, order, np.broadcast_to(np.arange(items.shape[1]), order.shape), axis=1)
         rank = np.where(share > 0, rank, items.shape[1])
         ranks.append(rank)
-        columns += [share, log_share, np.float32(1.0) / (rank + np.float32(2.0)), np.broadcast_to(confidence, share.shape)]
+        columns += [
+            share,
+            log_share,
+            np.float32(1.0) / (rank + np.float32(2.0)),
+            np.broadcast_to(confidence, share.shape),
+        ]
     columns += _popularity_features(items, popularity)
     columns += _history_features(items, histories)
     values = np.empty((*items.shape, len(columns)), dtype=np.float32)

@@ -350,9 +350,7 @@ def _case_features(
 ) -> tuple[Lesson, np.ndarray, np.ndarray, int]:
     """The cases that can teach, each source's log shares (cases, candidates, sources) beside them, the fold of each case, and how many
     cases were looked at until there were enough."""
-    ranker = Ranker(
-        sources=sources, popularity=popularity, reranker=None, repeats_allowed=plan.repeats_allowed
-    )
+    ranker = Ranker(sources=sources, popularity=popularity, reranker=None, repeats_allowed=plan.repeats_allowed)
     rng = np.random.default_rng(plan.seed)
     cases = cases.take(rng.permutation(len(cases)))
     names = feature_names(sources, cases.histories.kind_names)

@@ -111,9 +111,7 @@ def train_reranker(
         losses = []
         for begin in range(0, len(order), batch):
             cases = order[begin : begin + batch]
-            loss, gradients = _gradients(
-                weights, lesson.values[cases], lesson.valid[cases], lesson.target[cases]
-            )
+            loss, gradients = _gradients(weights, lesson.values[cases], lesson.valid[cases], lesson.target[cases])
             losses.append(loss)
             step += 1
             current = rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))

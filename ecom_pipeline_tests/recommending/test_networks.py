@@ -1,0 +1,122 @@
+"""Networks: they learn what they should, do not look ahead, and are updated row by row."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecom_pipeline.recommending import NextItemRecommender, evaluate
+from ecom_pipeline.recommending.interactions import read_events
+from ecom_pipeline_tests.recommending.shops import cyclic_shop
+
+CELLS = ("gru", "lstm", "simple_rnn", "transformer")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_network_learns_a_deterministic_sequence(cell: str) -> None:
+    shop = cyclic_shop(users=400)
+    targets = shop.groupby("user_id").tail(1)[["user_id", "item_id"]]
+    histories = shop[shop["position"] < 7]
+    recommender = NextItemRecommender(cell).fit(histories)  # type: ignore[arg-type]
+    assert evaluate(recommender, histories, targets, k=1, slices=False).metrics["hr@1"] > 0.95
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_query_does_not_depend_on_later_events(cell: str) -> None:
+    import tensorflow as tf
+
+    from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
+
+    network = SequenceNetwork(10, NetworkSettings(cell=cell, width=8), seed=0)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 6, 8)).astype(np.float32)
+    changed = x.copy()
+    changed[:, 4:] += 1.0
+    first = network.queries(tf.constant(x), training=False).numpy()
+    second = network.queries(tf.constant(changed), training=False).numpy()
+    np.testing.assert_allclose(first[:, :4], second[:, :4], atol=1e-6)
+    assert np.abs(first[:, 4:] - second[:, 4:]).max() > 1e-3
+
+
+def test_lazy_adam_equals_dense_adam_on_touched_rows_and_leaves_the_others() -> None:
+    import keras
+    import tensorflow as tf
+
+    from ecom_pipeline.recommending.optimizer import LazyAdam
+
+    start = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    lazy_table, dense_table = tf.Variable(start), keras.Variable(start)
+    lazy = LazyAdam([], [lazy_table], beta_2=0.999, epsilon=1e-8)
+    dense = keras.optimizers.Adam(learning_rate=0.1, beta_2=0.999, epsilon=1e-8)
+    dense.build([dense_table])
+    rows = np.array([4, 1])
+    for step in range(3):
+        gradient = np.random.default_rng(step + 1).normal(size=(2, 3)).astype(np.float32)
+        full = np.zeros_like(start)
+        full[rows] = gradient
+        lazy.apply([], tf.constant(rows), [tf.constant(gradient)], rate=tf.constant(0.1))
+        dense.apply([tf.constant(full)], [dense_table])
+    np.testing.assert_allclose(lazy_table.numpy()[rows], dense_table.numpy()[rows], atol=1e-5)
+    others = [0, 2, 3, 5]
+    np.testing.assert_array_equal(lazy_table.numpy()[others], start[others])
+
+
+def test_the_sampled_softmax_has_the_gradient_of_its_definition() -> None:
+    import tensorflow as tf
+
+    from ecom_pipeline.recommending.training import sampled_softmax
+
+    rng = np.random.default_rng(0)
+    query, negatives = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((5, 4), (7, 4)))
+    positive, offset = (tf.constant(rng.normal(size=n), tf.float32) for n in (5, 7))
+    hits = tf.constant([[0, 3], [2, 6]], tf.int64)
+    given = [query, positive, negatives, offset]
+
+    def plain() -> tf.Tensor:
+        logits = tf.matmul(query, negatives, transpose_b=True) + offset
+        logits = tf.tensor_scatter_nd_update(logits, hits, [-1e9, -1e9])
+        return tf.reduce_logsumexp(tf.concat([positive[:, None], logits], axis=1), axis=1) - positive
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(given)
+        ours = sampled_softmax(*given, hits)
+        expected = plain()
+        ours_mean, expected_mean = tf.reduce_mean(ours), tf.reduce_mean(expected)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5)
+    for a, b in zip(tape.gradient(ours_mean, given), tape.gradient(expected_mean, given), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_batches_hold_every_step_of_every_sequence_once() -> None:
+    from ecom_pipeline.recommending.training import batches
+
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(1, 12, size=50)
+    events = pd.DataFrame(
+        {
+            "user_id": np.repeat(np.arange(50), lengths),
+            "item_id": np.arange(lengths.sum()),
+            "position": np.arange(lengths.sum()),
+        }
+    )
+    log, _ = read_events(events, name="events")
+    pairs = []
+    for batch in batches(log, length=4, positions=16, rng=rng):
+        inside = batch.targets >= 0
+        pairs += list(zip(batch.inputs[inside].tolist(), batch.targets[inside].tolist(), strict=True))
+    owners = log.owners
+    expected = [(i, i + 1) for i in range(len(log.items) - 1) if owners[i] == owners[i + 1]]
+    assert sorted(pairs) == expected
+
+
+def test_a_blend_with_a_network_is_deterministic_and_survives_saving(tmp_path: Path) -> None:
+    shop = cyclic_shop(users=120)
+    first = NextItemRecommender(seed=3).fit(shop)
+    second = NextItemRecommender(seed=3).fit(shop)
+    out = first.recommend(shop, k=5)
+    pd.testing.assert_frame_equal(out, second.recommend(shop, k=5))
+    first.save(tmp_path)
+    pd.testing.assert_frame_equal(out, NextItemRecommender.load(tmp_path).recommend(shop, k=5))
+    assert "gru" in first.report()["validation"]
+    assert first.report()["losses"]["gru"][-1] < first.report()["losses"]["gru"][0]
