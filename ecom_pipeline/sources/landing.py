@@ -137,13 +137,9 @@ def _file_ids(
     warehouse: Warehouse, found: Sequence[LandingFile], known: dict[tuple[str, str], ledger.Entry]
 ) -> dict[tuple[str, str], int]:
     """Numbers of all files found, new ones included; files are known by feed and path."""
-    new: dict[str, list[str]] = {}
-    for file in found:
-        if (file.source.feed, file.path) not in known:
-            new.setdefault(file.source.feed, []).append(file.path)
-    given = {
-        (feed, path): number for feed, paths in new.items() for path, number in assign(warehouse, feed, paths).items()
-    }
+    given = assign(
+        warehouse, [(file.source.feed, file.path) for file in found if (file.source.feed, file.path) not in known]
+    )
     return {key: entry.file_id for key, entry in ledger.entries(warehouse).items()} | given
 
 
@@ -255,6 +251,7 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
     file_rows: list[tuple[str, int, int]] = []
     irregular: list[pa.Table] = []
     loaded: list[ledger.Loaded] = []
+    unreadable: list[tuple[int, int, str, str]] = []
     for candidate in batch:
         name = str(candidate.file.absolute)
         first, rows, wanted = counts.get(name, (0, 0, 0))
@@ -266,7 +263,7 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
                 pa.table({"row_number": pa.array(range(first, first + rows), pa.int64()), "line": lines.of_rows})
             )
             bad = [(int(line), text, why) for line, (_, text, why) in zip(lines.of_rejected, bad, strict=True)]
-        _quarantine_unreadable(warehouse, source, candidate.file_id, bad, run_id=run_id)
+        unreadable += [(candidate.file_id, *row) for row in bad]
         loaded.append(
             ledger.Loaded(
                 file=candidate.file,
@@ -276,6 +273,7 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
                 rows_unreadable=len(bad),
             )
         )
+    _quarantine_unreadable(warehouse, source, unreadable, run_id=run_id)
     ledger.put(warehouse, loaded, run_id=run_id)
     _insert_raw(warehouse, source, layout, file_rows, irregular)
     return sum(file.rows_in for file in loaded), sum(file.rows_unreadable for file in loaded)
@@ -349,18 +347,20 @@ def _lines_if_irregular(candidate: _Candidate, *, rows: int, rejected: list[int]
 
 
 def _quarantine_unreadable(
-    warehouse: Warehouse, source: Source, file_id: int, bad: list[tuple[int, str, str]], *, run_id: str
+    warehouse: Warehouse, source: Source, rows: list[tuple[int, int, str, str]], *, run_id: str
 ) -> None:
-    if not bad:
+    """Rows are file number, line, text and what is wrong."""
+    if not rows:
         return
+    file_ids, lines, texts, reasons = zip(*rows, strict=True)
     table = pa.table(
         {
-            "file_id": pa.array([file_id] * len(bad), pa.int32()),
-            "line": pa.array([line for line, _, _ in bad], pa.int64()),
-            "rule": [UNREADABLE] * len(bad),
-            "reason": [why for _, _, why in bad],
-            "raw": [text for _, text, _ in bad],
-            "run_id": [run_id] * len(bad),
+            "file_id": pa.array(file_ids, pa.int32()),
+            "line": pa.array(lines, pa.int64()),
+            "rule": [UNREADABLE] * len(rows),
+            "reason": reasons,
+            "raw": texts,
+            "run_id": [run_id] * len(rows),
         }
     )
     warehouse.append_from_arrow(_quarantine_contract(source), table)

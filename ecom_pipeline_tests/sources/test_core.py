@@ -232,7 +232,9 @@ ROW = st.sampled_from(
 FILES = st.dictionaries(st.sampled_from("abcdef"), st.lists(ROW, max_size=6), min_size=1, max_size=5)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data(), final=FILES)
 def test_any_order_of_loading_and_any_history_of_files_gives_the_same_core(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, final: dict[str, list[str]]

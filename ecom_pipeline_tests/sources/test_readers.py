@@ -226,7 +226,7 @@ FIELD = st.text(st.sampled_from('a,"\n x'), max_size=6)
 ROWS = st.lists(st.tuples(st.booleans(), FIELD, FIELD), min_size=1, max_size=8)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.lists(ROWS, min_size=1, max_size=12))
 def test_lines_are_those_that_a_csv_writer_wrote(
     tmp_path_factory: pytest.TempPathFactory, files: list[list[tuple[bool, str, str]]]
