@@ -56,7 +56,9 @@ _EXPORTS = {
 
 
 def export_complete_journey(landing: Path, *, weeks: int = 53) -> tuple[Path, ...]:
-    """Write the tables, transactions and promotions of the first `weeks` only; returns the files, as the profile reads them.
+    """Write the tables to the folders that the profile reads, what happens by week for the first `weeks`.
+
+    Returns the files written.
 
     Raises:
         ModuleNotFoundError: if the package is not installed, naming the extra that brings it.

@@ -172,7 +172,8 @@ def _looks_like_json(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
 
 def _sampled(connection: duckdb.DuckDBPyConnection, kind: Format) -> tuple[Format, dict[str, Any], list[str], bool]:
     names = [row[0] for row in connection.execute("DESCRIBE found").fetchall()]
-    columns = ", ".join(f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" for name in names)
+    text = "json_extract_string(to_json({}), '$')" if kind == "jsonl" else "CAST({} AS VARCHAR)"
+    columns = ", ".join(f"{text.format(quoted(name))} AS {quoted(name)}" for name in names)
     connection.execute(f"CREATE TABLE sample AS SELECT {columns} FROM found LIMIT {SAMPLE_ROWS}").fetchall()
     return kind, {}, names, True
 
