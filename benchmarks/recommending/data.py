@@ -44,7 +44,8 @@ def beauty(*, tuning: bool = False) -> Task:
 
 
 def diginetica(*, tuning: bool = False, share: float = 0.08) -> Task:
-    """Diginetica: every test row is prefix -> target. `tuning` scores the last `share` of the training sessions instead.
+    """Diginetica: every test row is prefix -> target. `tuning` scores the last `share` of the training sessions
+    instead.
 
     The sessions of the file are in order of time; their number stands for the time of their events.
     """

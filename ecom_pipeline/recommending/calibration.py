@@ -13,7 +13,8 @@ RELIABILITY_BINS = 10
 
 @dataclass(frozen=True)
 class Logistic:
-    """Standardised logistic regression: mean, scale float64 (features,), weights float64 (features + 1,), the last the intercept."""
+    """Standardised logistic regression: mean, scale float64 (features,), weights float64 (features + 1,), the last
+    the intercept."""
 
     mean: np.ndarray
     scale: np.ndarray
@@ -94,7 +95,8 @@ def reliability(
 
 
 def calibration_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """n, base_rate, brier, brier_base (of the base rate of these cases), and ece: the mean gap of the reliability curve."""
+    """n, base_rate, brier, brier_base (of the base rate of these cases), and ece: the mean gap of the reliability
+    curve."""
     curve = reliability(probabilities, labels)
     gaps = np.abs(np.array(curve["predicted"]) - np.array(curve["observed"]))
     base = float(labels.mean())

@@ -4,6 +4,7 @@ What belongs here: counting pairs, normalising, and scoring histories with the r
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -103,7 +104,7 @@ def _row_blocks(counts: np.ndarray, window: int) -> list[tuple[int, int]]:
     """Ranges of items whose pairs number at most about `PAIRS_A_BLOCK`."""
     block = (np.cumsum(counts, dtype=np.float64) * 2 * window // PAIRS_A_BLOCK).astype(np.int64)
     edges = np.concatenate([[0], np.flatnonzero(np.diff(block)) + 1, [len(counts)]])
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    return [(int(a), int(b)) for a, b in pairwise(edges) if b > a]
 
 
 def _count(

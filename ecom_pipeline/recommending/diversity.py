@@ -15,7 +15,8 @@ def diversify(
     """At most `per_category` items of one category a user, then the first `k`, ranks renumbered from 1.
 
     Args:
-        recommendations: as `NextItemRecommender.recommend` gives them; ask it for more than `k`, since what is capped falls out.
+        recommendations: as `NextItemRecommender.recommend` gives them; ask it for more than `k`, since what is
+            capped falls out.
         item_features: item_id and `column`; items without a category are never capped.
         per_category: the cap.
         k: items a user that stay.
@@ -41,7 +42,8 @@ def diversify(
 
 
 def boost(recommendations: Frame, boosts: Frame) -> Frame:
-    """Multiply the scores of items by `boost` (item_id, boost; above 1 lifts, 0 sinks to the end) and rank each user's list anew.
+    """Multiply the scores of items by `boost` (item_id, boost; above 1 lifts, 0 sinks to the end) and rank each
+    user's list anew.
 
     Scores that can be negative (one network alone) are shifted by the user's lowest first, so that a lift always lifts.
     """
@@ -58,7 +60,8 @@ def boost(recommendations: Frame, boosts: Frame) -> Frame:
 
 
 def trade_popularity(recommendations: Frame, popularity: Frame, *, strength: float) -> Frame:
-    """Divide scores by (1 + events of the item) ** strength and rank each user's list anew: 0 changes nothing, 0.5 is strong.
+    """Divide scores by (1 + events of the item) ** strength and rank each user's list anew: 0 changes nothing, 0.5
+    is strong.
 
     Args:
         recommendations: longer lists than are shown; what stands low can rise.

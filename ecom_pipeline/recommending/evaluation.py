@@ -1,7 +1,7 @@
 """Evaluation on known targets: the full catalogue ranked, with intervals and slices; and the global temporal split.
 
-What belongs here: from a fitted recommender, histories and targets (frames) to metrics. Nothing is sampled: a target is found in the
-first k of all items, or it is a miss; a target that the model never saw is a miss too.
+What belongs here: from a fitted recommender, histories and targets (frames) to metrics. Nothing is sampled: a
+target is found in the first k of all items, or it is a miss; a target that the model never saw is a miss too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ from ecom_pipeline.recommending.recommender import NextItemRecommender
 class TemporalSplit:
     """Events up to a cutoff, and what each user with a history did first after it.
 
-    train: all events at or before the cutoff. histories: those of the users who have a target. next_event, next_purchase:
-    user_id, item_id of the first event, and of the first purchase, after the cutoff.
+    train: all events at or before the cutoff. histories: those of the users who have a target. next_event,
+    next_purchase: user_id, item_id of the first event, and of the first purchase, after the cutoff.
     """
 
     train: Frame
@@ -96,9 +96,10 @@ def _as(table: pa.Table, kind: str) -> Frame:
 class Evaluation:
     """Metrics of one recommender on one set of cases.
 
-    metrics: hr@k, ndcg@k, mrr@k, n, and over all recommended lists coverage@K (share of the catalogue that is recommended at least
-    once), novelty@K (mean of -log2 of an item's share of the training events) and top_share@K (share of recommendations among the 1 %
-    most popular items), K the largest k. intervals: 95 %, of hr, ndcg and mrr. slices: name of a slice -> metrics with n.
+    metrics: hr@k, ndcg@k, mrr@k, n, and over all recommended lists coverage@K (share of the catalogue that is
+    recommended at least once), novelty@K (mean of -log2 of an item's share of the training events) and top_share@K
+    (share of recommendations among the 1 % most popular items), K the largest k. intervals: 95 %, of hr, ndcg and
+    mrr. slices: name of a slice -> metrics with n.
     ranks: int64 (cases,), 0 the best, the largest integer for a miss.
     """
 

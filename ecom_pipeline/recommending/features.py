@@ -1,4 +1,5 @@
-"""Candidates of the blend and what is known of each: scores of the sources, popularity, age, and its place in the history.
+"""Candidates of the blend and what is known of each: scores of the sources, popularity, age, and its place in the
+history.
 
 What belongs here: from histories to arrays (users, candidates) of items and (users, candidates, features) of numbers.
 """
@@ -17,9 +18,9 @@ HISTORY_ITEMS = 20  # last items of a history that are candidates themselves whe
 
 @dataclass(frozen=True)
 class CandidateBlock:
-    """items int32 (users, candidates), -1 where there is none, no item twice in a row; values float32 (users, candidates,
-    features); proposer int8 (users, candidates): index of the source that ranked the item best, -1 for the history itself;
-    rows (users,): which of the given histories these are."""
+    """items int32 (users, candidates), -1 where there is none, no item twice in a row; values float32 (users,
+    candidates, features); proposer int8 (users, candidates): index of the source that ranked the item best, -1 for
+    the history itself; rows (users,): which of the given histories these are."""
 
     items: np.ndarray
     values: np.ndarray
@@ -47,7 +48,8 @@ def build_candidates(
 ) -> CandidateBlock:
     """Union of the n best of every source (and the history's own items where repeats are allowed), with features.
 
-    With `targets` (users,), only the users whose target is among the candidates are kept: nobody else can teach a re-ranker.
+    With `targets` (users,), only the users whose target is among the candidates are kept: nobody else can teach a
+    re-ranker.
     """
     blocks = {name: source.block(histories) for name, source in sources.items()}
     proposals = []
@@ -120,7 +122,8 @@ def _popularity_features(items: np.ndarray, popularity: Popularity) -> list[np.n
 
 
 def _history_features(items: np.ndarray, histories: Interactions) -> list[np.ndarray]:
-    """Place of each candidate in its history: whether, how often, how many steps and how long ago, and with which events."""
+    """Place of each candidate in its history: whether, how often, how many steps and how long ago, and with which
+    events."""
     shape = items.shape
     recent = histories.last(200)
     keys = recent.owners.astype(np.int64) * recent.n_items + recent.items

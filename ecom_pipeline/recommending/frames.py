@@ -4,14 +4,14 @@ What belongs here: column contracts of the frames that users pass and get. No mo
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Frame = pa.Table | pd.DataFrame
+Frame: TypeAlias = pa.Table | pd.DataFrame
 FrameKind = Literal["arrow", "pandas"]
 
 

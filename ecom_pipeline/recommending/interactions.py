@@ -171,7 +171,8 @@ def read_events(
         items = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
     else:
         items = vocabulary.encode(item_ids)
-    order_key = seconds_column(table, "position", name=name) if has_position else times
+    order_by = "position" if has_position else "event_ts"
+    order_key = seconds_column(table, order_by, name=name)
     kinds, names = _kinds(table, kind_names)
     order = np.lexsort((order_key, user_codes))
     known = items[order] >= 0

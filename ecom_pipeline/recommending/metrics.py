@@ -10,7 +10,8 @@ Z_95 = 1.959964
 def ranking_metrics(ranks: np.ndarray, ks: Iterable[int]) -> dict[str, float]:
     """HR, NDCG and MRR at each k, and `n`.
 
-    With one relevant item at rank r (0 is the best): HR@k = [r < k], NDCG@k = [r < k] / log2(r + 2), MRR@k = [r < k] / (r + 1).
+    With one relevant item at rank r (0 is the best): HR@k = [r < k], NDCG@k = [r < k] / log2(r + 2), MRR@k = [r <
+    k] / (r + 1).
 
     Args:
         ranks: int (cases,), any value of at least k for a miss.

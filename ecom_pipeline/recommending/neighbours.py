@@ -15,7 +15,8 @@ from ecom_pipeline.recommending.interactions import Interactions
 
 @dataclass(frozen=True)
 class NeighbourSettings:
-    """length: last items of each past sequence that are kept; history_decay: weight by steps from the end of the history;
+    """length: last items of each past sequence that are kept; history_decay: weight by steps from the end of the
+    history;
     power: exponent of the similarity, above 1 favours sequences that share several items;
     half_life: age of a past sequence, as a share of all of them, at which it weighs half."""
 

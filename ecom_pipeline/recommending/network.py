@@ -1,11 +1,11 @@
 """Sequence networks: recurrent cells and a causal Transformer over item embeddings, with tied output.
 
-What belongs here: parameters and the forward pass. Training is in `training`, data in `interactions`. Imports TensorFlow;
-import this module only where a network is wanted.
+What belongs here: parameters and the forward pass. Training is in `training`, data in `interactions`. Imports
+TensorFlow; import this module only where a network is wanted.
 
-The query after an event is q_t = out(h_t) + bridge(sum_a decay^a x_{t-a}), and the score of an item is q_t . e_item + bias_item: the
-item embeddings serve input and output. The bridge over the decayed trace of the history lets a network start as the spectral
-model of co-visitation (`start_from`), so that it learns only what that model lacks.
+The query after an event is q_t = out(h_t) + bridge(sum_a decay^a x_{t-a}), and the score of an item is q_t . e_item
++ bias_item: the item embeddings serve input and output. The bridge over the decayed trace of the history lets a
+network start as the spectral model of co-visitation (`start_from`), so that it learns only what that model lacks.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,7 +24,8 @@ GATES: dict[str, int] = {"gru": 3, "lstm": 4, "simple_rnn": 1}
 class NetworkSettings:
     """Shape and regularisation of a network.
 
-    width: of embeddings and state. length: last events that are read. dropout: share of embedding entries dropped on input;
+    width: of embeddings and state. length: last events that are read. dropout: share of embedding entries dropped
+    on input;
     state_dropout: share of the query's recurrent part dropped. heads and blocks are the Transformer's.
     """
 

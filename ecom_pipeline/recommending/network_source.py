@@ -74,7 +74,8 @@ def train_network(
     budget_s: float | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[NetworkSource, NetworkFit]:
-    """Train a network on a log for `epochs`, or for as many as the first one shows to fit into `budget_s` (at least one)."""
+    """Train a network on a log for `epochs`, or for as many as the first one shows to fit into `budget_s` (at least
+    one)."""
     started = time.monotonic()
     trainer = Trainer(network, log, training, seed=seed)
     losses: list[float] = []

@@ -1,7 +1,7 @@
 """Adam for dense parameters, and row by row for embedding tables: the cost of a step does not grow with the catalogue.
 
-Imports TensorFlow. A row that a step does not touch keeps its value and its moments ("lazy" Adam); touched rows get exactly the
-update of dense Adam whose step counter is that of the optimiser.
+Imports TensorFlow. A row that a step does not touch keeps its value and its moments ("lazy" Adam); touched rows get
+exactly the update of dense Adam whose step counter is that of the optimiser.
 """
 
 import tensorflow as tf

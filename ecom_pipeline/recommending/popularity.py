@@ -9,7 +9,8 @@ from ecom_pipeline.recommending.interactions import Interactions
 
 @dataclass(frozen=True)
 class Popularity:
-    """Counts by item. `recent` weighs an event by 2^(-age / half-life); `age` is 0 for the newest item, 1 for the oldest.
+    """Counts by item. `recent` weighs an event by 2^(-age / half-life); `age` is 0 for the newest item, 1 for the
+    oldest.
 
     counts, recent, age: float32 (items,).
     """

@@ -64,13 +64,14 @@ class PurchasePredictor:
         self._isotonic: Isotonic | None = None
         self._kinds: tuple[str, ...] = ()
         self._items: dict[str, np.ndarray] = {}
-        self._item_ids: pa.Array | None = None
+        self._item_ids: pa.Array = pa.array([], type=pa.int64())
         self._report: dict[str, Any] = {}
 
     def fit(
         self, events: Frame, *, cutoff: Any | None = None, on_progress: Progress | None = None
     ) -> "PurchasePredictor":
-        """Learn from the two windows before the cutoff; the first teaches the model that the second judges, then both teach.
+        """Learn from the two windows before the cutoff; the first teaches the model that the second judges, then
+        both teach.
 
         Args:
             events: user_id, item_id, event_ts, and optionally event.
@@ -87,7 +88,8 @@ class PurchasePredictor:
         window = self.window_days * DAY_S
         if not len(moment) or end - float(moment.min()) < 3 * window:
             raise ValueError(
-                f"events: purchase predictions over {self.window_days} days need at least {3 * self.window_days} days of events"
+                f"events: purchase predictions over {self.window_days} days need at least "
+                f"{3 * self.window_days} days of events"
             )
         if "event" in table.column_names:
             names = pc.unique(table.column("event").cast(pa.string())).drop_null().to_pylist()
@@ -153,7 +155,7 @@ class PurchasePredictor:
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted predictor into a folder: NumPy arrays, Parquet and JSON."""
-        if self._logistic is None or self._isotonic is None or self._item_ids is None:
+        if self._logistic is None or self._isotonic is None:
             raise NotFittedError("fit the purchase predictor before saving it")
         import pyarrow.parquet as pq
 
@@ -161,7 +163,7 @@ class PurchasePredictor:
         path.mkdir(parents=True, exist_ok=True)
         arrays = {f"logistic_{k}": v for k, v in vars(self._logistic).items()}
         arrays |= {f"isotonic_{k}": v for k, v in vars(self._isotonic).items()}
-        np.savez(path / "purchase.npz", **arrays)
+        np.savez(path / "purchase.npz", allow_pickle=False, **arrays)
         pq.write_table(pa.table({"item_id": self._item_ids, **self._items}), path / "purchase_items.parquet")
         manifest = {
             "window_days": self.window_days,
@@ -250,7 +252,6 @@ class PurchasePredictor:
 
     def _features(self, table: pa.Table, moment: np.ndarray, pairs: pa.Table, now: float) -> np.ndarray:
         """Features float64 (pairs, features): of the pair, of the user and of the item, as of `now`."""
-        assert self._item_ids is not None
         users = pc.unique(id_column(pairs, "user_id", name="recommendations"))
         user_of_event = _index(id_column(table, "user_id", name="histories"), users)
         known = user_of_event >= 0
@@ -333,8 +334,7 @@ def _index(ids: pa.Array, of: pa.Array) -> np.ndarray:
     return pc.fill_null(pc.index_in(ids, value_set=of), -1).to_numpy(zero_copy_only=False)
 
 
-def _pair_keys(table: pa.Table, users: pa.Array, items: pa.Array | None, *, missing: int = -1) -> np.ndarray:
-    assert items is not None
+def _pair_keys(table: pa.Table, users: pa.Array, items: pa.Array, *, missing: int = -1) -> np.ndarray:
     user = _index(id_column(table, "user_id", name="pairs"), users).astype(np.int64)
     item = _index(id_column(table, "item_id", name="pairs"), items).astype(np.int64)
     return np.where((user >= 0) & (item >= 0), user * len(items) + item, missing)

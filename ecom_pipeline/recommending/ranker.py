@@ -23,7 +23,8 @@ OWN_HISTORY = -2
 
 @dataclass(frozen=True)
 class Ranked:
-    """items int32, scores float32, proposer int8 (index of the source; `POPULAR`, `OWN_HISTORY`), all (users, k); item -1: none."""
+    """items int32, scores float32, proposer int8 (index of the source; `POPULAR`, `OWN_HISTORY`), all (users, k);
+    item -1: none."""
 
     items: np.ndarray
     scores: np.ndarray

@@ -1,7 +1,8 @@
 """Why an item is recommended: the item of the history that weighed most, and words for a merchandiser.
 
-What belongs here: reason items and reason texts of ranked blocks. The weight of a history item is its co-visitation with the
-recommended item times its place in the history; where nothing ever stood together, the last item of the history is named.
+What belongs here: reason items and reason texts of ranked blocks. The weight of a history item is its co-visitation
+with the recommended item times its place in the history; where nothing ever stood together, the last item of the
+history is named.
 """
 
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ KINDS: tuple[ReasonKind, ...] = ("again", "goes_with", "resembles", "popular")
 
 @dataclass(frozen=True)
 class Reasons:
-    """items: int32 (users, k), the reason item or -1; kind: int8 (users, k), index into `KINDS`; times_seen: int32 (users, k), how
-    often the item itself is in the history (of its last week where times are known)."""
+    """items: int32 (users, k), the reason item or -1; kind: int8 (users, k), index into `KINDS`; times_seen: int32
+    (users, k), how often the item itself is in the history (of its last week where times are known)."""
 
     items: np.ndarray
     kind: np.ndarray

@@ -31,10 +31,12 @@ class NextItemRecommender:
     """What will a user look at, or buy, next?
 
     Args:
-        model: "blend" (co-visitation, transitions, neighbours and networks, combined by a re-ranker learnt on held-out events), one
-            network alone ("lstm", "gru", "simple_rnn", "transformer"), "co_visitation" or "popularity".
+        model: "blend" (co-visitation, transitions, neighbours and networks, combined by a re-ranker learnt on
+            held-out events), one network alone ("lstm", "gru", "simple_rnn", "transformer"), "co_visitation" or
+            "popularity".
         repeats: "allow" recommends items of the history again (browsing); "exclude" never does (what is bought once).
-        seed: of every random choice; the same data, settings and seed give the same model, unless a time budget cuts training.
+        seed: of every random choice; the same data, settings and seed give the same model, unless a time budget
+            cuts training.
         time_budget_s: seconds that a fit may take; None trains as long as the size of the data suggests.
         networks: the networks that a blend holds; none makes a blend that only counts, and fits in seconds.
         purchase_events: names of the events that mean "bought", for reasons.
@@ -107,7 +109,8 @@ class NextItemRecommender:
         return self
 
     def report(self) -> dict[str, Any]:
-        """What was chosen, validation figures by source (HR, NDCG, MRR at 5, 10, 20, and n), losses by epoch, seconds."""
+        """What was chosen, validation figures by source (HR, NDCG, MRR at 5, 10, 20, and n), losses by epoch,
+        seconds."""
         self._fitted()
         return self._report
 
@@ -122,15 +125,15 @@ class NextItemRecommender:
         """The k next items of every user of `histories`, best first.
 
         Args:
-            histories: user_id, item_id, and position or event_ts (optionally event); users need not have been in `fit`. A row
-                with a null item_id names a user without events.
+            histories: user_id, item_id, and position or event_ts (optionally event); users need not have been in
+                `fit`. A row with a null item_id names a user without events.
             k: items a user; fewer where fewer are allowed.
             candidates: ids of the only items that may be recommended (still sold, in stock); None allows all.
             blocked: ids that are never recommended.
 
         Returns:
-            A frame of the caller's kind: user_id, rank (from 1), item_id, score (comparable within a user), source, reason,
-            reason_item_id (null where none), is_repeat, fallback. Users in order of first appearance.
+            A frame of the caller's kind: user_id, rank (from 1), item_id, score (comparable within a user), source,
+            reason, reason_item_id (null where none), is_repeat, fallback. Users in order of first appearance.
         """
         tables = list(self.recommend_blocks(histories, k, candidates=candidates, blocked=blocked))
         kind = frame_kind(histories)
@@ -147,7 +150,8 @@ class NextItemRecommender:
         candidates: Any | None = None,
         blocked: Any | None = None,
     ) -> Iterator[pa.Table]:
-        """As `recommend`, a block of users at a time: memory does not grow with the number of users beyond the histories."""
+        """As `recommend`, a block of users at a time: memory does not grow with the number of users beyond the
+        histories."""
         ranker, vocabulary = self._fitted()
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
@@ -179,7 +183,6 @@ class NextItemRecommender:
     def save(self, folder: str | Path) -> None:
         """Write the fitted recommender into a folder: arrays, items, and `manifest.json`."""
         ranker, _ = self._fitted()
-        assert self._items is not None
         manifest = {
             "model": self.model,
             "repeats": self.repeats,
@@ -191,11 +194,12 @@ class NextItemRecommender:
             "source_order": list(ranker.sources),
             "report": self._report,
         }
-        storage.save_ranker(ranker, self._items, manifest, Path(folder))
+        storage.save_ranker(ranker, self._item_table(), manifest, Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path) -> "NextItemRecommender":
-        """A recommender as `save` wrote it; it recommends exactly what the saved one did. Runs no code from the folder."""
+        """A recommender as `save` wrote it; it recommends exactly what the saved one did. Runs no code from the
+        folder."""
         ranker, items, manifest = storage.load_ranker(Path(folder))
         recommender = cls(
             model=manifest["model"],
@@ -219,9 +223,14 @@ class NextItemRecommender:
         return self._fitted()[0].popularity.counts
 
     def _fitted(self) -> tuple[Ranker, Vocabulary]:
-        if self._ranker is None or self._items is None:
+        if self._ranker is None:
             raise NotFittedError("fit the recommender, or load one, before asking it for anything")
-        return self._ranker, Vocabulary(ids=self._items.column("item_id").combine_chunks())
+        return self._ranker, Vocabulary(ids=self._item_table().column("item_id").combine_chunks())
+
+    def _item_table(self) -> pa.Table:
+        if self._items is None:
+            raise NotFittedError("fit the recommender, or load one, before asking it for anything")
+        return self._items
 
     def _allowed(self, candidates: Any | None, blocked: Any | None, vocabulary: Vocabulary) -> np.ndarray | None:
         if candidates is None and blocked is None:
@@ -238,9 +247,9 @@ class NextItemRecommender:
 
     def _output(self, block: Interactions, ranked: Ranked) -> pa.Table:
         ranker, vocabulary = self._fitted()
+        items = self._item_table()
         if self.model == "popularity":
             ranked = replace(ranked, proposer=np.full_like(ranked.proposer, POPULAR))
-        assert self._items is not None
         main = next((s for s in ranker.sources.values() if isinstance(s, CoVisitationSource)), None)
         purchases = tuple(i for i, name in enumerate(self._kind_names) if name in self.purchase_events)
         why = reasons.find_reasons(
@@ -255,8 +264,8 @@ class NextItemRecommender:
         rows, k = ranked.items.shape
         kept = np.flatnonzero(ranked.items.ravel() >= 0)
         flat = ranked.items.ravel()
-        names = self._items.column("name").combine_chunks()
-        categories = self._items.column("category").combine_chunks()
+        names = items.column("name").combine_chunks()
+        categories = items.column("category").combine_chunks()
         reason_codes = why.items.ravel()
         text = reasons.reason_texts(
             why,

@@ -1,7 +1,7 @@
 """A small re-ranker: scores candidates from their features, learnt with a softmax over the candidates of each case.
 
-What belongs here: a multilayer perceptron with one hidden layer in NumPy, its training, and its arrays. The listwise softmax loss
-is that of ListNet (Cao et al., 2007) with one relevant item.
+What belongs here: a multilayer perceptron with one hidden layer in NumPy, its training, and its arrays. The
+listwise softmax loss is that of ListNet (Cao et al., 2007) with one relevant item.
 """
 
 from collections.abc import Sequence
@@ -43,8 +43,9 @@ class Reranker:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Cases to learn from: standardised values float32 (cases, candidates, features) with the mean and scale (features,) that were
-    taken out, valid bool (cases, candidates), and target int (cases,), the column of the item that followed."""
+    """Cases to learn from: standardised values float32 (cases, candidates, features) with the mean and scale
+    (features,) that were taken out, valid bool (cases, candidates), and target int (cases,), the column of the item
+    that followed."""
 
     values: np.ndarray
     mean: np.ndarray
@@ -147,11 +148,11 @@ def merge_rerankers(rerankers: Sequence[Reranker]) -> Reranker:
     """The mean of several re-rankers that share their standardisation, as one with all their hidden units."""
     n = len(rerankers)
     first = rerankers[0]
-    weights = [
+    weights: list[np.ndarray] = [
         np.concatenate([one.weights[0] for one in rerankers], axis=1),
         np.concatenate([one.weights[1] for one in rerankers]),
         np.concatenate([one.weights[2] for one in rerankers]) / np.float32(n),
-        np.mean([one.weights[3] for one in rerankers], axis=0, dtype=np.float32),
+        np.asarray(np.mean([one.weights[3] for one in rerankers], axis=0, dtype=np.float32)),
     ]
     return Reranker(mean=first.mean, scale=first.scale, weights=weights, history=first.history)
 

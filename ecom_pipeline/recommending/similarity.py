@@ -10,8 +10,8 @@ from ecom_pipeline.recommending.sources import CoVisitationSource, SpectralSourc
 def most_similar(ranker: Ranker, items: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k most similar items of each of `items` (n,), never the item itself.
 
-    The score is the mean of what the model has: co-visitation as a share of the row's largest, and the cosine of embeddings
-    (negative ones count as 0).
+    The score is the mean of what the model has: co-visitation as a share of the row's largest, and the cosine of
+    embeddings (negative ones count as 0).
 
     Returns:
         items int32 (n, k), -1 where there are fewer, and scores float32 (n, k) between 0 and 1.

@@ -1,7 +1,7 @@
 """Sources of candidates: each scores every item after a block of histories, and says which items it proposes.
 
-What belongs here: the common face of co-visitation, neighbours and networks towards the blend, and how blocks of scores are
-masked, ranked and looked up.
+What belongs here: the common face of co-visitation, neighbours and networks towards the blend, and how blocks of
+scores are masked, ranked and looked up.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ BARRED = np.float32(-1e30)
 class ScoreBlock:
     """Scores of a block of users.
 
-    dense: float32 (users, items). pattern: CSR whose stored entries are the only non-zero scores, or None. bounded: scores are
-    non-negative strengths (True) or unbounded logits (False).
+    dense: float32 (users, items). pattern: CSR whose stored entries are the only non-zero scores, or None. bounded:
+    scores are non-negative strengths (True) or unbounded logits (False).
     """
 
     dense: np.ndarray

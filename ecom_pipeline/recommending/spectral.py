@@ -1,8 +1,8 @@
 """Spectral embeddings: a truncated singular value decomposition of co-visitation.
 
-What belongs here: item embeddings in a second or two, without training. They generalise over pairs that never met (as a network does), serve as
-a source of candidates, and start the networks. Randomised subspace iteration: Halko, Martinsson and Tropp, "Finding structure with
-randomness" (2011).
+What belongs here: item embeddings in a second or two, without training. They generalise over pairs that never met
+(as a network does), serve as a source of candidates, and start the networks. Randomised subspace iteration: Halko,
+Martinsson and Tropp, "Finding structure with randomness" (2011).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ SCALE = 8.0  # of the cosine, so that scores are of the order of logits
 
 @dataclass(frozen=True)
 class Spectral:
-    """source, target: float32 (items, width), rows of length 1 (0 for items without pairs): what follows i has a target near source_i.
+    """source, target: float32 (items, width), rows of length 1 (0 for items without pairs): what follows i has a
+    target near source_i.
 
     history_decay: weight of the item `a` steps before the end of a history is history_decay ** a.
     """
@@ -53,7 +54,8 @@ class Spectral:
         return cls(source=_unit(source), target=_unit(target), history_decay=history_decay)
 
     def bridge(self) -> np.ndarray:
-        """The matrix (width, width) that maps targets to sources best in least squares: one table can then serve as both."""
+        """The matrix (width, width) that maps targets to sources best in least squares: one table can then serve as
+        both."""
         width = self.target.shape[1]
         gram = self.target.T @ self.target + 1e-3 * np.eye(width, dtype=np.float32)
         return np.linalg.solve(gram, self.target.T @ self.source).astype(np.float32)

@@ -1,6 +1,7 @@
 """Saving and loading a fitted recommender: NumPy arrays, Parquet and one JSON manifest; nothing in the folder is code.
 
-What belongs here: the layout of the folder. Arrays are read with `allow_pickle=False`, so loading never runs what a file holds.
+What belongs here: the layout of the folder. Arrays are read with `allow_pickle=False`, so loading never runs what a
+file holds.
 """
 
 import json
@@ -42,11 +43,11 @@ def save_ranker(ranker: Ranker, items: pa.Table, manifest: dict[str, Any], folde
     for name, source in ranker.sources.items():
         kind, settings, arrays = _parts(source)
         kinds[name] = {"kind": kind, "settings": settings}
-        np.savez(folder / f"source_{name}.npz", **arrays)
+        np.savez(folder / f"source_{name}.npz", allow_pickle=False, **arrays)
     popularity = {field.name: getattr(ranker.popularity, field.name) for field in fields(Popularity)}
-    np.savez(folder / "popularity.npz", **popularity)
+    np.savez(folder / "popularity.npz", allow_pickle=False, **popularity)
     if ranker.reranker is not None:
-        np.savez(folder / "reranker.npz", **ranker.reranker.arrays())
+        np.savez(folder / "reranker.npz", allow_pickle=False, **ranker.reranker.arrays())
     pq.write_table(items, folder / "items.parquet")
     content = {
         **manifest,
@@ -124,7 +125,8 @@ def _parts(source: Source) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
         return "popularity", {}, {"scores": source.scores}
     from ecom_pipeline.recommending.network_source import NetworkSource
 
-    assert isinstance(source, NetworkSource)
+    if not isinstance(source, NetworkSource):
+        raise TypeError(f"cannot save a source of type {type(source).__name__}")
     return "network", source.network.describe(), {"seen": source.seen, **source.network.arrays()}
 
 

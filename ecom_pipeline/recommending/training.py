@@ -1,7 +1,7 @@
 """Training a sequence network: batches of similar length, sampled softmax with logQ correction, one step as a function.
 
-Imports TensorFlow. `Trainer.step` is the whole training step (gradient tape and update), so that several workers can run the same
-step and sum its gradients; nothing here uses `model.fit`.
+Imports TensorFlow. `Trainer.step` is the whole training step (gradient tape and update), so that several workers
+can run the same step and sum its gradients; nothing here uses `model.fit`.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from ecom_pipeline.recommending.optimizer import LazyAdam
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """positions: events a batch; negatives: sampled items a batch, shared by its positions; negative_power: exponent of the
-    counts that negatives are drawn by; rate: peak learning rate."""
+    """positions: events a batch; negatives: sampled items a batch, shared by its positions; negative_power:
+    exponent of the counts that negatives are drawn by; rate: peak learning rate."""
 
     positions: int = 1_024
     negatives: int = 2_048
@@ -37,7 +37,8 @@ class Batch:
 
 
 def cut_windows(log: Interactions, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and lengths of windows of at most `length` + 1 events that overlap by one, from the end of each sequence."""
+    """Starts and lengths of windows of at most `length` + 1 events that overlap by one, from the end of each
+    sequence."""
     steps = log.lengths - 1
     counts = np.maximum(-(-steps // length), 0)
     part = ranges(starts=np.zeros(len(counts), dtype=np.int64), lengths=counts)

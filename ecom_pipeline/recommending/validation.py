@@ -1,7 +1,7 @@
 """Held-out events: what a recommender is validated on, taken from the end of the given log.
 
-What belongs here: `Cases` and the ways to cut a log. The three ways: by time where times are known; else the last event of every sequence
-(`last_event`), or whole sequences (`new_sequences`), as sessions need it.
+What belongs here: `Cases` and the ways to cut a log. The three ways: by time where times are known; else the last
+event of every sequence (`last_event`), or whole sequences (`new_sequences`), as sessions need it.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class Cases:
 
 
 def choose_holdout(log: Interactions, *, repeats_allowed: bool) -> Holdout:
-    """How to hold out: by time where the log has times; else whole sequences for sessions (short, repeats allowed), and last events
-    for everything else."""
+    """How to hold out: by time where the log has times; else whole sequences for sessions (short, repeats allowed),
+    and last events for everything else."""
     if log.times is not None and np.ptp(log.times) > 0:
         return "time"
     if repeats_allowed and len(log.items) / max(len(log), 1) <= SESSION_LENGTH:
@@ -47,7 +47,8 @@ def hold_out(
 ) -> tuple[Interactions, Cases]:
     """The log without its held-out events, and at most `limit` cases.
 
-    `share` is the share of events (time) or sequences (new_sequences) held out; last_event holds out at most `limit` events.
+    `share` is the share of events (time) or sequences (new_sequences) held out; last_event holds out at most
+    `limit` events.
     """
     rng = np.random.default_rng(seed)
     owners = log.owners
@@ -65,21 +66,22 @@ def hold_out(
         held = owners >= cut
         ends = index[held & (index > first)]
     else:
-        assert log.times is not None
+        if log.times is None:
+            raise ValueError("a log without times cannot be held out by time")
         cutoff = np.quantile(log.times, 1.0 - share, method="lower")
         held = log.times > cutoff
         if not held.any():
             held = log.times >= cutoff
-        ends = _ends_after(log, held)
+        ends = _ends_after(log, log.times, held)
     if len(ends) > limit:
         ends = np.sort(rng.choice(ends, size=limit, replace=False))
     cases = Cases(histories=log.windows(ends=ends, users=owners[ends]), targets=log.items[ends])
     return log.keep(~held, drop_users=False), cases
 
 
-def _ends_after(log: Interactions, held: np.ndarray) -> np.ndarray:
-    """Which held-out events are targets: where most users of the held-out time are new, every event with a history; else the first
-    event of the first held-out visits of every user with an earlier history."""
+def _ends_after(log: Interactions, times: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Which held-out events are targets: where most users of the held-out time are new, every event with a history;
+    else the first event of the first held-out visits of every user with an earlier history."""
     owners, index = log.owners, np.arange(len(log.items))
     first = log.offsets[:-1][owners]
     # one's events are in order, so the held-out ones are the tail
@@ -91,8 +93,7 @@ def _ends_after(log: Interactions, held: np.ndarray) -> np.ndarray:
     starts = log.offsets[:-1] + kept
     returning = np.zeros(len(log), dtype=bool)
     returning[has_held & (kept > 0)] = True
-    assert log.times is not None
-    gap = np.diff(log.times, prepend=-np.inf) > VISIT_GAP_S
+    gap = np.diff(times, prepend=-np.inf) > VISIT_GAP_S
     visit = held & returning[owners] & (gap | (index == starts[owners]))
     # the first visits of each user: what is far from the fit would teach another task
     number = np.cumsum(visit)

@@ -1,0 +1,144 @@
+"""Teaching a blend's re-ranker: candidates of held-out cases, and the size of the re-ranker chosen on folds.
+
+What belongs here: from cases and sources to a re-ranker and its validation figures.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ecom_pipeline.recommending.features import build_candidates, feature_names
+from ecom_pipeline.recommending.metrics import ranking_metrics
+from ecom_pipeline.recommending.popularity import Popularity
+from ecom_pipeline.recommending.ranker import UNRANKED, Ranker
+from ecom_pipeline.recommending.reranker import (
+    Lesson,
+    Reranker,
+    lesson_scores,
+    make_lesson,
+    mean_log_loss,
+    merge_rerankers,
+    train_reranker,
+)
+from ecom_pipeline.recommending.sources import Source
+from ecom_pipeline.recommending.validation import Cases
+
+VALIDATION_KS = (5, 10, 20)
+FUSION = 0.5  # where the weight of each source's log share starts: as a plain fusion of the sources
+FOLDS, MANY_CASES, RERANKER_SEEDS = 5, 1_500, 2
+TEACHING_CASES = 6_000  # cases that a re-ranker learns from, at most
+RERANKERS: dict[str, dict[str, Any]] = {
+    "linear": {"hidden": 0, "decay": 0.03},
+    "small": {"hidden": 12, "decay": 0.3},
+    "large": {"hidden": 32, "decay": 0.03},
+}
+
+
+def learn_reranker(
+    cases: Cases,
+    sources: Mapping[str, Source],
+    popularity: Popularity,
+    report: dict[str, Any],
+    *,
+    repeats_allowed: bool,
+    seed: int,
+) -> Reranker:
+    """The re-ranker of a blend from held-out cases, each source's own figures beside it.
+
+    Its size is chosen by the log loss on folds that did not teach it; the figures of the blend come from the first
+    fold; the final one is the mean of several that learnt from all cases.
+    """
+    lesson, log_shares, fold, reached = _case_features(
+        cases, sources, popularity, repeats_allowed=repeats_allowed, seed=seed
+    )
+    n = len(lesson.target)
+    names = feature_names(sources, cases.histories.kind_names)
+    start = np.array([FUSION if name.endswith("_log_share") else 0.0 for name in names])
+    judged = np.flatnonzero(fold == 0)
+    missed = round(len(judged) * (reached - n) / max(n, 1))
+    for number, name in enumerate(sources):
+        scores = np.where(lesson.valid[judged], log_shares[judged, :, number], -np.inf)
+        report["validation"][name] = _metrics_of(scores, lesson.target[judged], missed)
+    report["validation"]["candidate_recall"] = n / max(reached, 1)
+    if not n:
+        report["chosen"] = {"reranker": "fusion", "sources": list(sources)}
+        weights = [np.zeros(shape, dtype=np.float32) for shape in ((len(start), 0), (0,), (0, 1))]
+        ones = np.ones(len(start), dtype=np.float32)
+        return Reranker(mean=0 * ones, scale=ones, weights=[*weights, start.astype(np.float32)[:, None]])
+    losses: dict[str, float] = {}
+    drafts: dict[str, Reranker] = {}
+    for name, options in RERANKERS.items():
+        found = []
+        for number in range(FOLDS if n < MANY_CASES else 1):
+            teach, judge = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            if not len(teach) or not len(judge):
+                continue
+            draft = train_reranker(lesson, teach, start=start, seed=seed, **options)
+            found.append(mean_log_loss(draft, lesson, judge))
+            if number == 0:
+                drafts[name] = draft
+        losses[name] = float(np.mean(found)) if found else float("inf")
+    best = min(losses, key=lambda name: losses[name])
+    if best in drafts:
+        blended = lesson_scores(drafts[best], lesson, judged)
+        report["validation"]["blend"] = _metrics_of(blended, lesson.target[judged], missed)
+    report["chosen"] = {"reranker": best, "reranker_log_loss": losses, "sources": list(sources)}
+    report["losses"]["reranker"] = drafts[best].history if best in drafts else []
+    everything = np.arange(n)
+    return merge_rerankers(
+        [
+            train_reranker(lesson, everything, start=start, seed=seed + number, **RERANKERS[best])
+            for number in range(RERANKER_SEEDS)
+        ]
+    )
+
+
+def _case_features(
+    cases: Cases,
+    sources: Mapping[str, Source],
+    popularity: Popularity,
+    *,
+    repeats_allowed: bool,
+    seed: int,
+) -> tuple[Lesson, np.ndarray, np.ndarray, int]:
+    """The cases that can teach, each source's log shares (cases, candidates, sources) beside them, the fold of each
+    case, and how many cases were looked at until there were enough."""
+    ranker = Ranker(sources=sources, popularity=popularity, reranker=None, repeats_allowed=repeats_allowed)
+    rng = np.random.default_rng(seed)
+    cases = cases.take(rng.permutation(len(cases)))
+    names = feature_names(sources, cases.histories.kind_names)
+    blocks, targets, reached, taught = [], [], 0, 0
+    for users in ranker.blocks(len(cases)):
+        block = build_candidates(
+            cases.histories.select(users),
+            sources=sources,
+            popularity=popularity,
+            n=ranker.candidates,
+            repeats_allowed=repeats_allowed,
+            targets=cases.targets[users],
+        )
+        blocks.append(block)
+        targets.append(cases.targets[users][block.rows])
+        reached, taught = reached + len(users), taught + len(block.rows)
+        if taught >= TEACHING_CASES:
+            break
+    width = max((block.items.shape[1] for block in blocks), default=1)
+    values = np.zeros((taught, width, len(names)), dtype=np.float32)
+    items = np.full((taught, width), -1, dtype=np.int32)
+    row = 0
+    for block in blocks:
+        rows, columns = block.items.shape
+        values[row : row + rows, :columns], items[row : row + rows, :columns] = block.values, block.items
+        row += rows
+    target = np.concatenate(targets) if targets else np.zeros(0, dtype=np.int32)
+    own = (items == target[:, None]).argmax(axis=1) if taught else np.zeros(0, dtype=np.int64)
+    shares = values[..., [names.index(f"{name}_log_share") for name in sources]].copy()
+    return make_lesson(values, items >= 0, own), shares, rng.integers(FOLDS, size=taught), reached
+
+
+def _metrics_of(scores: np.ndarray, target: np.ndarray, missed: int) -> dict[str, float]:
+    """Metrics of cases whose target is a candidate, and of `missed` more whose target is none."""
+    own = scores[np.arange(len(target)), target]
+    ranks = np.concatenate([(scores > own[:, None]).sum(axis=1), np.full(missed, UNRANKED)])
+    return ranking_metrics(ranks, VALIDATION_KS)
