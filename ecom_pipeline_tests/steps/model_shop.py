@@ -1,11 +1,15 @@
 """A small shop with enough in it to train on: weekly seasons, two categories, users who buy in a fixed order."""
 
 from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from ecom_pipeline.settings import Settings
+from ecom_pipeline.registry import Registry
+from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day, moment
 
 ITEMS = ("a1", "a2", "a3", "b1", "b2", "b3")
@@ -18,6 +22,22 @@ SETTINGS = Settings(
     recommendations_per_user=3,
     similar_items_per_item=2,
 )
+
+
+def new_home(folder: Path) -> Home:
+    """A home with an empty registry; MLflow makes its tables once for all of them, which takes seconds."""
+    home = Home(folder)
+    home.models.mkdir()
+    (home.models / "mlflow.db").write_bytes(_empty_registry())
+    return home
+
+
+@cache
+def _empty_registry() -> bytes:
+    with TemporaryDirectory() as folder:
+        home = Home(Path(folder))
+        assert Registry(home, SETTINGS).versions("next_item") == ()
+        return (home.models / "mlflow.db").read_bytes()
 
 
 def open_shop(shop: CoreRows, *, days: int, first: int = 0, seed: int = 0, users: int = 60) -> None:

@@ -15,7 +15,7 @@ from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.forecast import forecast_sales, train_forecaster
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse
-from ecom_pipeline_tests.steps.model_shop import SETTINGS, open_shop
+from ecom_pipeline_tests.steps.model_shop import SETTINGS, new_home, open_shop
 
 NIGHT = 99
 TINY = TrainingSettings(steps=25, final_steps=5, update_steps=5, units=8, hidden=8, warmup=5, link="sqrt")
@@ -51,7 +51,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("home"))
+    return new_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,7 @@ def test_the_same_night_again_reuses_its_model_and_gives_the_same_rows(
 def test_what_happens_after_the_night_changes_neither_model_nor_forecasts(
     shop: CoreRows, home: Home, promoted: Any, tmp_path: Path
 ) -> None:
+    own = new_home(tmp_path)
     build(shop, NIGHT)
     publish(shop, home, NIGHT)
     before = rows(shop, NIGHT)
@@ -147,8 +148,8 @@ def test_what_happens_after_the_night_changes_neither_model_nor_forecasts(
         build(elsewhere, NIGHT)
         with pytest.MonkeyPatch.context() as patch:
             decide_on(patch, 0.1)
-            again = train(elsewhere, Home(tmp_path), NIGHT)
-        publish(elsewhere, Home(tmp_path), NIGHT)
+            again = train(elsewhere, own, NIGHT)
+        publish(elsewhere, own, NIGHT)
         after = rows(elsewhere, NIGHT)
 
     assert again.name == promoted.name
@@ -209,9 +210,10 @@ def test_a_night_before_every_version_trains_its_own(
 
 
 def test_too_little_history_is_said_and_the_profile_stands_in(shop: CoreRows, tmp_path: Path) -> None:
+    own = new_home(tmp_path)
     build(shop, 30)
-    version = train(shop, Home(tmp_path), 30)
-    report = publish(shop, Home(tmp_path), 30)
+    version = train(shop, own, 30)
+    report = publish(shop, own, 30)
     assert not version.usable
     assert "too little history: 31 days of sales" in version.reason
     assert report.fallback and report.rows > 0
@@ -221,6 +223,8 @@ def test_too_little_history_is_said_and_the_profile_stands_in(shop: CoreRows, tm
 def test_a_training_that_goes_wrong_is_recorded_and_the_profile_stands_in(
     shop: CoreRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own = new_home(tmp_path)
+
     def diverged(self: SalesForecaster, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
         frame = future[["unique_id", "ds"]].copy()
         return frame.assign(mean=float("nan"), p05=0.0, p95=1.0, point=0.0)
@@ -228,10 +232,10 @@ def test_a_training_that_goes_wrong_is_recorded_and_the_profile_stands_in(
     build(shop, NIGHT)
     monkeypatch.setattr(SalesForecaster, "fit", lambda self, history: self)
     monkeypatch.setattr(SalesForecaster, "predict", diverged)
-    version = train(shop, Home(tmp_path), NIGHT)
+    version = train(shop, own, NIGHT)
     assert (version.decision, version.usable) == ("rejected", False)
     assert "training failed: the network's forecast of quantity/" in version.reason
-    assert publish(shop, Home(tmp_path), NIGHT).fallback
+    assert publish(shop, own, NIGHT).fallback
 
 
 def test_features_of_another_night_are_refused(shop: CoreRows, home: Home) -> None:
@@ -243,12 +247,13 @@ def test_features_of_another_night_are_refused(shop: CoreRows, home: Home) -> No
 
 
 def test_a_shop_that_sells_nothing_has_no_forecasts(tmp_path: Path) -> None:
+    own = new_home(tmp_path)
     with empty_warehouse(tmp_path) as empty:
         shop = CoreRows(empty)
         shop.event(0, "a")
         shop.event(3, "b")
         build(shop, 5)
-        version = train(shop, Home(tmp_path), 5)
+        version = train(shop, own, 5)
         assert "0 days of sales" in version.reason
-        report = publish(shop, Home(tmp_path), 5)
+        report = publish(shop, own, 5)
         assert (report.rows, report.fallback) == (0, True)
