@@ -127,7 +127,11 @@ class Shop(_Checked):
     """Where the shop is."""
 
     time_zone: TimeZone = Field(description="IANA name; days are days of this zone.")
-    country: str | None = Field(None, pattern=r"^[A-Z]{2}$", description="ISO 3166 alpha-2, for holidays.")
+    country: str | None = Field(
+        None,
+        pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
+        description="ISO 3166 alpha-2, or with a subdivision such as GB-ENG, for holidays.",
+    )
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217.")
 
 
