@@ -1,8 +1,8 @@
 """Intervals that mean what they say: conformal corrections from errors on dates that the model had not seen.
 
 Conformalised quantile regression (Romano, Patterson and Candès 2019), one correction an interval and part of the
-horizon, in units of the forecast's own 80 % interval; rolling: the newest errors replace the oldest (Gibbs and
-Candès 2021 motivate following the drift).
+horizon, in units of the forecast's own 80 % interval, both on an asinh scale; rolling: the newest errors replace the
+oldest (Gibbs and Candès 2021 motivate following the drift).
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,18 @@ from ecom_pipeline.forecasting.types import LEVELS, MEDIAN, QUANTILES
 BUCKETS = 3
 LEAST_ROWS = 100
 LEAST_WIDTH = 0.05
+KNEE = 0.2
+"""In units of a series' size (its mean sales lately)."""
 
 
 def bucket_of(step: np.ndarray, horizon: int) -> np.ndarray:
     """Part of the horizon (0 … BUCKETS - 1) of each step (0 for the first date ahead)."""
     return np.minimum(step * BUCKETS // max(horizon, 1), BUCKETS - 1)
+
+
+def _spread_out(values: np.ndarray) -> np.ndarray:
+    """asinh(values / KNEE): logarithmic well above the knee, linear around zero, so that ends move by a share."""
+    return np.arcsinh(values / KNEE)
 
 
 def _width(quantiles: np.ndarray) -> np.ndarray:
@@ -30,7 +37,8 @@ def _width(quantiles: np.ndarray) -> np.ndarray:
 class Calibration:
     """Scores of past forecasts.
 
-    scores: (R, 7) of (y - q) / width; bucket: (R,) part of the horizon; batch: (R,) which evaluation made them.
+    scores: (R, 7) of (y - q) / width on the asinh scale; bucket: (R,) part of the horizon; batch: (R,) which evaluation
+    made them.
     """
 
     scores: np.ndarray
@@ -54,7 +62,8 @@ class Calibration:
         if len(y) > limit:
             some = np.linspace(0, len(y) - 1, limit).astype(np.int64)
             y, quantiles, step = y[some], quantiles[some], step[some]
-        scores = ((y[:, None] - quantiles) / _width(quantiles)[:, None]).astype(np.float32)
+        spread = _spread_out(quantiles)
+        scores = ((_spread_out(y)[:, None] - spread) / _width(spread)[:, None]).astype(np.float32)
         newest = int(self.batch.max(initial=-1)) + 1
         stay = self.batch > newest - keep
         return Calibration(
@@ -89,7 +98,8 @@ class Calibration:
         """Corrected quantiles, sorted; (…, H, 7) in units of the series' size."""
         outwards = self.corrections()[bucket_of(np.arange(quantiles.shape[-2]), horizon)]
         corrections = np.concatenate([-outwards[:, ::-1], np.zeros((len(outwards), 1)), outwards], axis=1)
-        moved = quantiles + corrections * _width(quantiles)[..., None]
+        spread = _spread_out(quantiles)
+        moved = KNEE * np.sinh(np.clip(spread + corrections * _width(spread)[..., None], -12, 12))
         # Where an interval shrinks, no end may pass the median.
         moved[..., :MEDIAN] = np.minimum(moved[..., :MEDIAN], quantiles[..., MEDIAN : MEDIAN + 1])
         moved[..., MEDIAN + 1 :] = np.maximum(moved[..., MEDIAN + 1 :], quantiles[..., MEDIAN : MEDIAN + 1])

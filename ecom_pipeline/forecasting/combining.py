@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-Loss = Literal["absolute", "squared"]
+Loss = Literal["absolute", "both"]
 LARGEST_FACTOR = 1.3
-PULL = 0.02
+PULL = 0.05
 """Share of the network's own loss that leaving it entirely must earn back."""
 
 
@@ -19,19 +19,23 @@ def combination_weights(
 ) -> np.ndarray:
     """(K,) weights on the simplex for members (R, K) of forecasts of y (R,), the network first.
 
-    Minimises the weighted loss, relative to the network's own, by exponentiated gradient (Kivinen and Warmuth 1997).
+    Minimises the weighted absolute error, or its average with the squared error ("both"), each relative to the
+    network's own, by exponentiated gradient (Kivinen and Warmuth 1997).
     """
     count = members.shape[1]
     logits = np.zeros(count)
     logits[0] = 3.0
     weight = weight / weight.sum()
     residual = y - members[:, 0]
-    own = float((weight * (np.abs(residual) if loss == "absolute" else residual**2)).sum()) + 1e-12
+    absolute = float((weight * np.abs(residual)).sum()) + 1e-12
+    squared = float((weight * residual**2).sum()) + 1e-12
     for _ in range(steps):
         share = np.exp(logits - logits.max())
         share /= share.sum()
         error = members @ share - y
-        slope = weight * (np.sign(error) if loss == "absolute" else 2 * error) / own
+        slope = weight * np.sign(error) / absolute
+        if loss == "both":
+            slope = 0.5 * slope + weight * error / squared
         gradient = members.T @ slope
         gradient[0] -= PULL
         logits -= rate * (gradient - gradient @ share)

@@ -12,7 +12,7 @@ import numpy as np
 
 FOLDS = 4
 GROUP_POOL = 3.0
-POOL_GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+POOL_GRID = (0.3, 1.5, 7.0, 30.0, 150.0)
 """Candidates for the strength of shrinkage of a series' own coefficients, in average series."""
 CHUNK = 1024
 
@@ -134,7 +134,7 @@ def _choose_pool(gram: np.ndarray, cross: np.ndarray, *, penalty: np.ndarray, co
     errors = []
     for pool in POOL_GRID:
         error = 0.0
-        for fold in range(FOLDS):
+        for fold in range(0, FOLDS, 2):
             held, towards = gram[some, fold], cross[some, fold]
             g, c = total_gram - held, total_cross - towards
             common, groups, own = _solve(g, c, penalty, codes[some], pool)
@@ -156,10 +156,7 @@ def _solve(
     for k in range(codes.shape[1]):
         levels = int(codes[:, k].max(initial=0)) + 1
         left = cross - np.einsum("nij,nj->ni", gram, beta)
-        group_gram = np.zeros((levels, *ridge.shape))
-        group_cross = np.zeros((levels, len(penalty)))
-        np.add.at(group_gram, codes[:, k], gram)
-        np.add.at(group_cross, codes[:, k], left)
+        group_gram, group_cross = _sum_by(codes[:, k], gram, levels), _sum_by(codes[:, k], left, levels)
         table = np.linalg.solve(group_gram + GROUP_POOL * ridge, group_cross[:, :, None])[:, :, 0]
         table[0] = 0.0  # code 0 is "unknown": nothing may be learnt for it
         groups.append(table)
@@ -170,6 +167,15 @@ def _solve(
         part = slice(low, low + CHUNK)
         own[part] = np.linalg.solve(gram[part] + pool * ridge, left[part][:, :, None])[:, :, 0]
     return common, groups, own
+
+
+def _sum_by(codes: np.ndarray, values: np.ndarray, levels: int) -> np.ndarray:
+    """(levels, …) float64 sums of the rows of each code."""
+    order = np.argsort(codes, kind="stable")
+    present, begins = np.unique(codes[order], return_index=True)
+    result = np.zeros((levels, *values.shape[1:]))
+    result[present] = np.add.reduceat(values[order], begins, axis=0)
+    return result
 
 
 def effect_values(

@@ -435,7 +435,7 @@ class Fitter:
             return
         means = np.column_stack([outcome.mean, outcome.bases])
         medians = np.column_stack([outcome.quantiles[:, MEDIAN], outcome.bases])
-        for_mean = combination_weights(y=outcome.y, members=means, weight=outcome.weight, loss="squared")
+        for_mean = combination_weights(y=outcome.y, members=means, weight=outcome.weight, loss="both")
         for_median = combination_weights(y=outcome.y, members=medians, weight=outcome.weight, loss="absolute")
         mean, median = means @ for_mean, medians @ for_median
         factor = level_factor(y=outcome.y, forecast=mean, weight=outcome.wape_weight)

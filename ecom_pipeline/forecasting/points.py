@@ -8,7 +8,9 @@ import numpy as np
 
 from ecom_pipeline.forecasting.types import LEVELS, MEDIAN, Point
 
-GRID = np.linspace(0.005, 0.995, 199)
+GRID = np.linspace(0.0125, 0.9875, 40)
+FLOOR = 0.05
+"""Share of the median below which a value counts as this share: 1 / y must not rest on a guess about the tail."""
 
 
 def point_of(*, mean: np.ndarray, quantiles: np.ndarray, point: Point) -> np.ndarray:
@@ -27,7 +29,7 @@ def percentage_point(quantiles: np.ndarray) -> np.ndarray:
     end pieces drawn on; the minimiser is the median of the distribution with density proportional to p(y) / y.
     """
     scale = np.maximum(quantiles[:, MEDIAN], 1e-12)
-    floor = 1e-3 * scale
+    floor = FLOOR * scale
     logs = np.log(np.maximum(quantiles, floor[:, None]))
     knots, grid = _normal(np.asarray(LEVELS)), _normal(GRID)
     segment = np.clip(np.searchsorted(knots, grid) - 1, 0, len(knots) - 2)

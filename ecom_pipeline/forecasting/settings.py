@@ -11,10 +11,10 @@ from ecom_pipeline.forecasting.types import Cell, ForecastingError, Link
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Training plan; steps are optimiser updates of `batch_size` windows.
+    """Training plan; steps are optimiser updates of `batch_size` windows (twice as many for short horizons).
 
-    members: networks trained from different seeds and averaged. batch_size doubles for short horizons. steps: before validation; final_steps: after it, on all
-    dates; update_steps: for each later refit. link: "identity", "sqrt" or "log"; None lets validation choose.
+    members: networks trained from different seeds and averaged. steps: before validation; final_steps: after it, on
+    all dates; update_steps: for each later refit. link: "identity", "sqrt" or "log"; None lets validation choose.
     half_life_years: age at which a window is drawn half as often. embed_series: an embedding of its own a series.
     """
 

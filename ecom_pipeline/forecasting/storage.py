@@ -24,7 +24,7 @@ from ecom_pipeline.forecasting.windows import Geometry
 if TYPE_CHECKING:
     from ecom_pipeline.forecasting.forecaster import SalesForecaster
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, ARRAYS = "manifest.json", "weights.npz"
 
 

@@ -132,7 +132,7 @@ def test_the_percentage_point_of_a_lognormal_is_the_known_one() -> None:
     sigma = 0.5
     rng = np.random.default_rng(0)
     quantiles = np.quantile(np.exp(rng.normal(1.0, sigma, size=2_000_000)), LEVELS)[None]
-    assert percentage_point(quantiles)[0] == pytest.approx(np.exp(1.0 - sigma**2), rel=0.03)
+    assert percentage_point(quantiles)[0] == pytest.approx(np.exp(1.0 - sigma**2), rel=0.05)
     assert percentage_point(np.zeros((2, 7))).tolist() == [0.0, 0.0]
 
 
@@ -140,7 +140,7 @@ def test_the_combination_finds_the_better_forecast() -> None:
     rng = np.random.default_rng(0)
     y = rng.normal(size=3000)
     members = np.column_stack([rng.normal(size=3000), y + 0.1 * rng.normal(size=3000)])
-    weights = combination_weights(y=y, members=members, weight=np.ones(3000), loss="squared")
+    weights = combination_weights(y=y, members=members, weight=np.ones(3000), loss="both")
     assert weights[1] > 0.9
     alike = np.column_stack([members[:, 1], members[:, 1]])
     assert combination_weights(y=y, members=alike, weight=np.ones(3000), loss="absolute")[0] > 0.9
