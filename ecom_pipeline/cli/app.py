@@ -56,7 +56,9 @@ app.command()(nights.nightly)
 app.command()(nights.backfill)
 app.command()(web.ui)
 app.command()(status.status)
+app.command()(exports.guess)
 app.command()(exports.generate)
+app.command()(exports.export_complete_journey)
 app.add_typer(models.app, name="models")
 
 

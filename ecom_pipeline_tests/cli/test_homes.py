@@ -39,7 +39,9 @@ def test_init_makes_a_home_with_every_setting_explained(tmp_path: Path) -> None:
     assert shown.keys() == Settings.model_fields.keys()
     defaults = {name: value for name, value in shown.items() if value is not None}
     assert Settings.model_validate(defaults) == Settings(profile="online_retail")
-    assert all(field.description in text for field in Settings.model_fields.values() if field.is_required() is False)
+    assert all(
+        (field.description or "?") in text for field in Settings.model_fields.values() if not field.is_required()
+    )
     assert (home.landing / "orders").is_dir()
     instance = yaml.safe_load((home.dagster_home / "dagster.yaml").read_text(encoding="utf-8"))
     assert instance["telemetry"] == {"enabled": False}
@@ -190,3 +192,28 @@ def test_generate_writes_a_shop_and_says_how_to_go_on(tmp_path: Path) -> None:
     again = ecom(*arguments)
     assert again.exit_code == ExitCode.UNUSABLE
     assert "generate a shop into an empty folder" in again.stderr
+
+
+def test_guess_writes_a_profile_and_tells_what_it_understood(tmp_path: Path) -> None:
+    export = tmp_path / "orders-2024-01.csv"
+    export.write_text(
+        "order_id,customer_id,sku,quantity,unit_price,created_at\n"
+        + "".join(f"{n},{n % 3},A{n % 5},{1 + n % 2},2.50,2024-01-{1 + n % 28:02d} 10:00:00\n" for n in range(60)),
+        encoding="utf-8",
+    )
+    done = ecom("guess", export, "--name", "mine")
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert yaml.safe_load(done.stdout)["name"] == "mine"
+    assert "orders-2024-01.csv: orders, csv" in done.stderr
+    profile = tmp_path / "mine.yaml"
+    assert ecom("guess", export, "--output", profile).exit_code == ExitCode.DONE
+    assert ecom("init", "--profile", profile, "--home", tmp_path / "shop").exit_code == ExitCode.DONE
+    again = ecom("guess", export, "--output", profile)
+    assert again.exit_code == ExitCode.UNUSABLE
+    assert "is there already" in again.stderr
+
+
+def test_guess_says_why_a_file_cannot_be_used(tmp_path: Path) -> None:
+    done = ecom("guess", tmp_path / "lost.csv")
+    assert done.exit_code == ExitCode.UNUSABLE
+    assert "lost.csv: no such file" in done.stderr

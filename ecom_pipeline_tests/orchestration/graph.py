@@ -19,7 +19,7 @@ def described_graph(definitions: dg.Definitions) -> dict[str, Any]:
     """What the snapshot holds of the definitions."""
     checks: dict[str, list[str]] = {}
     for definition in definitions.asset_checks or ():
-        for spec in definition.check_specs:  # type: ignore[union-attr]
+        for spec in definition.check_specs:
             checks.setdefault(spec.asset_key.to_user_string(), []).append(
                 f"{spec.name} ({'blocks' if spec.blocking else 'warns'})"
             )

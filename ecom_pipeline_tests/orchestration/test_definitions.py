@@ -105,7 +105,7 @@ def test_every_table_has_a_blocking_check_of_its_contract(
     blocking = {
         spec.asset_key
         for checks in definitions.asset_checks or ()
-        for spec in checks.check_specs  # type: ignore[union-attr]
+        for spec in checks.check_specs
         if spec.name == "contract" and spec.blocking
     }
     models_and_file = {dg.AssetKey("sales_forecaster"), dg.AssetKey("next_item"), dg.AssetKey("analytics")}

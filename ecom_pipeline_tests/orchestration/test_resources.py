@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import dagster as dg
 import pytest
@@ -52,7 +53,7 @@ def run(home: Home, *assets: dg.AssetsDefinition, observer: RememberingObserver)
 
 
 @contextmanager
-def held_by_another(home: Home) -> Iterator[object]:
+def held_by_another(home: Home) -> Iterator[TextIO]:
     home.warehouse_file.parent.mkdir(parents=True, exist_ok=True)
     with (home.warehouse_file.parent / f"{home.warehouse_file.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -88,7 +89,7 @@ def test_a_run_waits_for_the_warehouse_and_says_so(home: Home, capfd: pytest.Cap
         def free_it(seconds: float) -> None:
             observer.waited.append(seconds)
             if len(observer.waited) == 3:
-                fcntl.flock(lock, fcntl.LOCK_UN)  # type: ignore[call-overload]
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
         patched = RememberingObserver()
         patched.waiting = free_it  # type: ignore[method-assign]
