@@ -34,6 +34,7 @@ from ecom_pipeline.sources.readers import (
     TEXT_COLUMN,
     Layout,
     compression_and_layout,
+    literal,
     quoted,
     read_statement,
 )
@@ -234,10 +235,12 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
     sql, paths = read_statement([candidate.file for candidate in batch], layout, rejects=_REJECTS)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS {sql}", [paths]).fetchall()
     of_feed = _is_of_feed(source)
+    # a batch of one file, which may be large, carries no names: comparing them would cost more than reading the rows
+    name = FILENAME_COLUMN if len(batch) > 1 else literal(str(batch[0].file.absolute))
     counts = {
         name: (first, rows, wanted)
         for name, first, rows, wanted in connection.execute(
-            f"SELECT {FILENAME_COLUMN}, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY 1"
+            f"SELECT {name} AS name, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY name"
         ).fetchall()
     }
     rejected = _rejected_rows(warehouse, batch)
@@ -291,20 +294,22 @@ def _insert_raw(
     files = pa.table({"name": pa.array(names), "file_id": pa.array(ids, pa.int32()), "line_offset": pa.array(offsets)})
     columns = ", ".join(quoted(name) for name in layout.columns)
     values = ", ".join(f"incoming.{quoted(name)}" for name in layout.columns)
-    line = "incoming.rowid + batch_files.line_offset"
+    file_id, offset = (
+        ("batch_files.file_id", "batch_files.line_offset") if len(ids) > 1 else (str(ids[0]), str(offsets[0]))
+    )
+    line = f"incoming.rowid + ({offset})"
     if source.files.format == "parquet":
         line = f"incoming.{ROW_COLUMN} + 1"
-    join = ""
+    join = f"JOIN batch_files ON batch_files.name = incoming.{FILENAME_COLUMN}" if len(ids) > 1 else ""
     if irregular:
         connection.register("batch_lines", pa.concat_tables(irregular))
-        join = "LEFT JOIN batch_lines ON batch_lines.row_number = incoming.rowid"
+        join += " LEFT JOIN batch_lines ON batch_lines.row_number = incoming.rowid"
         line = f"COALESCE(batch_lines.line, {line})"
     connection.register("batch_files", files)
     try:
         connection.execute(
             f"INSERT INTO {source.raw_table} (_file_id, _line, {columns}) "
-            f"SELECT batch_files.file_id, {line}, {values} FROM incoming "
-            f"JOIN batch_files ON batch_files.name = incoming.{FILENAME_COLUMN} {join} WHERE {_is_of_feed(source)}"
+            f"SELECT {file_id}, {line}, {values} FROM incoming {join} WHERE {_is_of_feed(source)}"
         ).fetchall()
     finally:
         connection.unregister("batch_files")

@@ -157,16 +157,18 @@ def _listed(names: list[str]) -> str:
 def read_statement(files: Sequence[LandingFile], layout: Layout, *, rejects: str) -> tuple[str, list[str]]:
     """SELECT that reads a batch of files of one source and layout, and its one parameter, the list of paths.
 
-    Its columns are those of the layout as text, `_filename`, and for Parquet `_row` (from 0). Rows keep the order of
-    the files and of the lines in them. Rows that cannot be parsed go to the temporary tables `<rejects>_errors` and
-    `<rejects>_scans`.
+    Its columns are those of the layout as text, `_filename` where there are several files, and for Parquet `_row` (from
+    0). Rows keep the order of the files and of the lines in them. Rows that cannot be parsed go to the temporary tables
+    `<rejects>_errors` and `<rejects>_scans`.
     """
     source = files[0].source
     paths = [glob_escaped(str(file.absolute)) for file in files]
+    several = len(files) > 1
     if source.files.format == "parquet":
+        names_it = f"filename AS {FILENAME_COLUMN}, " if several else ""
         columns = ", ".join(f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" for name in layout.columns)
         return (
-            f"SELECT {columns}, filename AS {FILENAME_COLUMN}, file_row_number AS {ROW_COLUMN} "
+            f"SELECT {columns}, {names_it}file_row_number AS {ROW_COLUMN} "
             "FROM read_parquet(?, filename = true, file_row_number = true, hive_partitioning = false)"
         ), paths
     if source.files.format == "jsonl":
@@ -185,7 +187,7 @@ def read_statement(files: Sequence[LandingFile], layout: Layout, *, rejects: str
         "encoding": literal(dialect.encoding),
         "columns": "{" + columns + "}",
         "nullstr": f"[{nulls}]",
-        "filename": literal(FILENAME_COLUMN),
+        "filename": literal(FILENAME_COLUMN) if several else "false",
         "max_line_size": str(MAX_LINE_BYTES),
         "store_rejects": "true",
         "rejects_table": literal(f"{rejects}_errors"),

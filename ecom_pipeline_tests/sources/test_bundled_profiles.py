@@ -148,8 +148,8 @@ def test_complete_journey_reads_eight_weeks_with_products_and_promotions(tmp_pat
         assert shop.rows("SELECT count(*), min(order_date), max(order_date) FROM core_order_lines") == [
             (202_017, date(2017, 1, 1), date(2017, 2, 19))
         ]
-        assert dict(shop.rows("SELECT rule, count(*) FROM quarantine_orders GROUP BY rule")) == {"no_quantity": 8_869}
-        assert shop.rows("SELECT max(quantity) FROM core_order_lines WHERE is_product") == [(144.0,)]
+        assert dict(shop.rows("SELECT rule, count(*) FROM quarantine_orders GROUP BY rule")) == {"no_quantity": 983}
+        assert shop.rows("SELECT max(quantity) FROM core_order_lines WHERE is_product") == [(72.0,)]
         kinds = dict(shop.rows("SELECT kind, count(*) FROM core_promotions GROUP BY kind"))
         assert kinds["coupon"] == 104_011
         assert kinds.keys() == {"coupon", "display", "mailer"}
