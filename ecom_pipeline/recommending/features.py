@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
+from ecom_pipeline.recommending.co_visitation import history_matrix
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.popularity import Popularity
-from ecom_pipeline.recommending.sources import Source
+from ecom_pipeline.recommending.sources import CoVisitationSource, Source
 
+LINKED_ITEMS = 10  # last items of a history whose links to a candidate are counted
 HISTORY_ITEMS = 20  # last items of a history that are candidates themselves where repeats are allowed
 
 
@@ -31,6 +34,7 @@ class CandidateBlock:
 def feature_names(sources: Mapping[str, Source], kind_names: tuple[str, ...]) -> list[str]:
     """Names of the features, in the order of the last axis."""
     names = [f"{name}_{what}" for name in sources for what in ("share", "log_share", "rank", "confidence")]
+    names += ["links", "link_to_last"]
     names += ["log_count", "log_recent", "trend", "age"]
     names += ["in_history", "history_count", "recency", "time_gap", "history_length", "history_repeats"]
     return names + [f"history_{kind}" for kind in kind_names]
@@ -92,6 +96,7 @@ def build_candidates(
             np.float32(1.0) / (rank + np.float32(2.0)),
             np.broadcast_to(confidence, share.shape),
         ]
+    columns += _link_features(items, histories, sources)
     columns += _popularity_features(items, popularity)
     columns += _history_features(items, histories)
     values = np.empty((*items.shape, len(columns)), dtype=np.float32)
@@ -111,6 +116,22 @@ def _distinct(items: np.ndarray) -> np.ndarray:
     ordered = np.sort(ordered, axis=1)[:, ::-1]
     width = max(int((ordered >= 0).sum(axis=1).max(initial=0)), 1)
     return np.ascontiguousarray(ordered[:, :width])
+
+
+def _link_features(items: np.ndarray, histories: Interactions, sources: Mapping[str, Source]) -> list[np.ndarray]:
+    """How many of the last items of the history ever stood near the candidate, and how strongly the last one did."""
+    source = sources.get("co_visitation")
+    if not isinstance(source, CoVisitationSource):
+        return [np.zeros(items.shape, dtype=np.float32)] * 2
+    matrix = source.model.matrix
+    linked = sparse.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+    recent = history_matrix(histories, decay=1.0, length=LINKED_ITEMS)
+    recent.data[:] = 1.0
+    last = history_matrix(histories, decay=1.0, length=1)
+    rows, known = np.arange(len(items))[:, None], np.maximum(items, 0)
+    links = (recent @ linked).toarray()[rows, known]
+    strength = (last @ matrix).toarray()[rows, known]
+    return [np.log1p(links), np.log(strength + np.float32(1e-3))]
 
 
 def _popularity_features(items: np.ndarray, popularity: Popularity) -> list[np.ndarray]:

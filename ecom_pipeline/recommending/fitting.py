@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
 from ecom_pipeline.recommending.interactions import Interactions
@@ -34,10 +33,9 @@ Progress = Callable[[str, float], None]
 NETWORKS: tuple[str, ...] = ("lstm", "gru", "simple_rnn", "transformer")
 MODELS: tuple[str, ...] = ("blend", *NETWORKS, "co_visitation", "popularity")
 WIDTH = 128  # of spectral embeddings and networks
-NETWORK_POSITIONS = 800_000  # events that a network reads in all its epochs together, unless a budget says otherwise
-MIN_EPOCHS, MAX_EPOCHS = 1, 8
-TRAINING_SHARE = 0.5  # of the budget that is left: for training before the re-ranker and the refit
-REFIT_SHARE, REFIT_RATE = 0.34, 0.5  # epochs and learning rate of the refit, relative to the training
+NETWORK_POSITIONS = 1_700_000  # events that a network reads in all its epochs together, unless a budget says otherwise
+MIN_EPOCHS, MAX_EPOCHS = 1, 6
+TRAINING_SHARE = 0.4  # of the budget that is left: for training before the re-ranker and the refit
 LONG = CoVisitationSettings(history_decay=0.6)
 SHORT = CoVisitationSettings(window=2, backward=0.1, decay=0.5, history_decay=0.3)
 
@@ -139,16 +137,15 @@ def _fit_network_alone(
 ) -> Fitted:
     start = CoVisitation.fit(train, LONG)
     spectral = Spectral.fit(start.matrix, width=WIDTH, seed=plan.seed)
-    source, fitted = fit_one_network(train, plan, plan.model, spectral=spectral, span=(0.05, 0.7))
+    source, fitted = fit_one_network(train, plan, plan.model, spectral=spectral, span=(0.05, 0.45))
     ranker = _alone(source, Popularity.fit(train), plan)
     report["validation"] = {
         plan.model: ranking_metrics(ranker.target_ranks(_sample(cases, 5_000, plan.seed)), VALIDATION_KS)
     }
-    source, again = refit_network(
-        source, log, plan, plan.model, fitted.epochs, matrix=CoVisitation.fit(log, LONG).matrix, span=(0.75, 1.0)
-    )
+    spectral = Spectral.fit(CoVisitation.fit(log, LONG).matrix, width=WIDTH, seed=plan.seed)
+    source, again = fit_one_network(log, plan, plan.model, spectral=spectral, epochs=fitted.epochs, span=(0.5, 1.0))
     report["losses"] = {plan.model: list(fitted.losses), f"{plan.model}_refitted": list(again.losses)}
-    report["chosen"] = {"epochs": fitted.epochs, "refit_epochs": again.epochs}
+    report["chosen"] = {"epochs": fitted.epochs, "refitted_epochs": again.epochs}
     report["seconds"][plan.model] = time.monotonic() - plan.started
     settings: dict[str, dict[str, Any]] = {str(plan.model): source.network.describe()}
     return Fitted(ranker=_alone(source, Popularity.fit(log), plan), report=report, settings=settings)
@@ -167,7 +164,7 @@ def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan,
         low, high = (0.05 + 0.5 * part / len(plan.networks) for part in (number, number + 1))
         source, fitted = fit_one_network(train, plan, cell, spectral=counted.spectral, span=(low, high))
         sources[cell] = source
-        trained[cell] = (source, fitted)
+        trained[cell] = fitted
         report["losses"][cell] = list(fitted.losses)
     report["seconds"]["networks"], begun = clock() - begun, clock()
     plan.say("re-ranker", 0.55)
@@ -182,16 +179,18 @@ def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan,
     report["seconds"]["reranker"], begun = clock() - begun, clock()
     plan.say("refitting", 0.7)
     counted = fit_counting_sources(log, plan)
-    sources, settings, matrix = counted.sources, counted.settings, counted.co_visitation.matrix
-    for number, (name, (early, fitted)) in enumerate(trained.items()):
+    sources, settings = counted.sources, counted.settings
+    for number, (name, fitted) in enumerate(trained.items()):
         low, high = (0.75 + 0.25 * part / len(plan.networks) for part in (number, number + 1))
-        source, again = refit_network(early, log, plan, name, fitted.epochs, matrix=matrix, span=(low, high))
+        source, again = fit_one_network(
+            log, plan, name, spectral=counted.spectral, epochs=fitted.epochs, span=(low, high)
+        )
         sources[name] = source
         settings[name] = source.network.describe()
         report["losses"][f"{name}_refitted"] = list(again.losses)
     report["seconds"]["refit"] = clock() - begun
     report["seconds"]["all"] = clock() - plan.started
-    report["chosen"] |= {"epochs": {cell: fitted.epochs for cell, (_, fitted) in trained.items()}}
+    report["chosen"] |= {"epochs": {cell: fitted.epochs for cell, fitted in trained.items()}}
     plan.say("done", 1.0)
     ranker = Ranker(
         sources=sources,
@@ -235,14 +234,25 @@ def fit_counting_sources(log: Interactions, plan: Plan) -> Counted:
 
 
 def fit_one_network(
-    log: Interactions, plan: Plan, cell: str, *, spectral: Spectral, span: tuple[float, float]
+    log: Interactions,
+    plan: Plan,
+    cell: str,
+    *,
+    spectral: Spectral,
+    span: tuple[float, float],
+    epochs: int | None = None,
 ) -> tuple[Any, Any]:
-    """A network source and its record. The number of epochs follows from the size of the log, and from the budget."""
+    """A network source and its record.
+
+    Training chooses the number of epochs by the size of the log and the budget; the refit is given it (`epochs`).
+    """
     from ecom_pipeline.recommending.network import NetworkSettings
     from ecom_pipeline.recommending.network_source import new_network, train_network
     from ecom_pipeline.recommending.training import TrainingSettings
 
     left = plan.left()
+    words = f"{cell}: {'training' if epochs is None else 'refitting'}"
+    n_networks = 1 if plan.model != "blend" else len(plan.networks)
     network = new_network(
         log,
         NetworkSettings(cell=cell, width=WIDTH),  # type: ignore[arg-type]
@@ -253,40 +263,10 @@ def fit_one_network(
         network,
         log,
         training=TrainingSettings(),
-        epochs=int(np.clip(NETWORK_POSITIONS / max(len(log.items), 1), MIN_EPOCHS, MAX_EPOCHS)),
+        epochs=epochs or int(np.clip(NETWORK_POSITIONS / max(len(log.items), 1), MIN_EPOCHS, MAX_EPOCHS)),
         seed=plan.seed,
-        budget_s=None if left is None else left * TRAINING_SHARE / max(len(plan.networks), 1),
-        on_progress=lambda share: plan.say(f"{cell}: training", span[0] + (span[1] - span[0]) * share),
-    )
-
-
-def refit_network(
-    source: Any,
-    log: Interactions,
-    plan: Plan,
-    cell: str,
-    epochs: int,
-    *,
-    matrix: sparse.csr_array,
-    span: tuple[float, float],
-) -> tuple[Any, Any]:
-    """The network trained on, briefly and gently, over the whole log, so that the held-out events are learnt too.
-
-    Training from scratch again would double the time; what the network knows of the rest need not be learnt twice.
-    """
-    from ecom_pipeline.recommending.network_source import place_new_items, train_network
-    from ecom_pipeline.recommending.training import TrainingSettings
-
-    left = plan.left()
-    place_new_items(source.network, source.seen.astype(np.float32), matrix)
-    return train_network(
-        source.network,
-        log,
-        training=TrainingSettings(rate=TrainingSettings().rate * REFIT_RATE),
-        epochs=max(1, round(epochs * REFIT_SHARE)),
-        seed=plan.seed + 1,
-        budget_s=None if left is None else left / max(len(plan.networks), 1),
-        on_progress=lambda share: plan.say(f"{cell}: refitting", span[0] + (span[1] - span[0]) * share),
+        budget_s=None if left is None else left * (TRAINING_SHARE if epochs is None else 1.0) / n_networks,
+        on_progress=lambda share: plan.say(words, span[0] + (span[1] - span[0]) * share),
     )
 
 

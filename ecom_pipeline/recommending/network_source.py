@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from scipy import sparse
 
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
@@ -50,18 +49,6 @@ def new_network(log: Interactions, settings: NetworkSettings, spectral: Spectral
     network = SequenceNetwork(log.n_items, settings, seed=seed)
     network.start_from(spectral)
     return network
-
-
-def place_new_items(network: SequenceNetwork, counts: np.ndarray, strengths: sparse.csr_array) -> None:
-    """Give items that the network has not seen (`counts` 0) the mean embedding of what they stand beside."""
-    new = np.flatnonzero((counts == 0) & (np.diff(strengths.indptr) > 0))
-    if not len(new):
-        return
-    embedding = network.embedding.numpy()
-    mixed = strengths[new] @ embedding
-    length = np.linalg.norm(mixed, axis=1, keepdims=True)
-    embedding[new] = mixed / np.maximum(length, 1e-8)
-    network.embedding.assign(embedding)
 
 
 def train_network(

@@ -27,7 +27,7 @@ from ecom_pipeline.recommending.validation import Cases
 VALIDATION_KS = (5, 10, 20)
 FUSION = 0.5  # where the weight of each source's log share starts: as a plain fusion of the sources
 FOLDS, MANY_CASES, RERANKER_SEEDS = 5, 1_500, 2
-TEACHING_CASES = 6_000  # cases that a re-ranker learns from, at most
+TEACHING_CASES = 10_000  # cases that a re-ranker learns from, at most
 RERANKERS: dict[str, dict[str, Any]] = {
     "linear": {"hidden": 0, "decay": 0.03},
     "small": {"hidden": 12, "decay": 0.3},
