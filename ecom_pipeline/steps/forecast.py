@@ -42,6 +42,7 @@ from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
     fit_forecaster,
     go_on_from,
+    share_of_fit,
     training_frame,
     training_settings,
 )
@@ -145,7 +146,7 @@ def _train_if_due(
         judged, windows, metrics = _judge(
             warehouse, series=series, covariates=covariates, cutoffs=cutoffs, settings=settings, progress=progress
         )
-        champion = registry.champion(MODEL, as_of)
+        champion = _champion(registry, settings=settings, as_of=as_of)
         verdict = decide(
             challenger=gain_over_profile(metrics),
             champion=_champion_gain(warehouse, registry, champion, windows) if champion else None,
@@ -186,7 +187,9 @@ def _judge(
         past,
         covariates=covariates,
         settings=settings,
-        on_progress=lambda stage, share: progress(f"{stage} before the held-out days", 0.05 + 0.35 * share),
+        on_progress=lambda stage, share: progress(
+            f"{stage} before the held-out days", 0.05 + 0.35 * share_of_fit(stage, share)
+        ),
     )
     windows = open_windows(
         warehouse,
@@ -224,9 +227,10 @@ def forecast_sales(
     for name in ("feat_sales_daily", "feat_sales_future"):
         require_night(warehouse, name, as_of=as_of)
     registry = Registry(home, settings)
-    version = registry.champion(MODEL, as_of) or _trained_last(registry, as_of)
+    champion = _champion(registry, settings=settings, as_of=as_of)
+    version = champion or _trained_last(registry, as_of)
     series = series_of_night(warehouse, as_of=as_of)
-    promoted = version.decision == "promoted"
+    promoted = champion is not None
     table = contracts.table("sales_forecasts")
     model = str(version.manifest.settings["cell"]) if promoted else SEASONAL_PROFILE
     if series.empty:
@@ -260,6 +264,14 @@ def forecast_sales(
     )
     progress("written", 1.0)
     return ForecastReport(rows=rows, model=model, model_version=version.name, fallback=not promoted)
+
+
+def _champion(registry: Registry, *, settings: Settings, as_of: date) -> ModelVersion | None:
+    """The champion, unless it was trained for another horizon than the one that is asked for now."""
+    champion = registry.champion(MODEL, as_of)
+    if champion is None or champion.manifest.settings["horizon_days"] != settings.horizon_days:
+        return None
+    return champion
 
 
 def _trained_last(registry: Registry, as_of: date) -> ModelVersion:

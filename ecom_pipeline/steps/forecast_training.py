@@ -93,6 +93,16 @@ def training_frame(warehouse: Warehouse, series: pd.DataFrame, *, covariates: Co
     return history_of(warehouse, series_to_fit(series), covariates=covariates, cutoff=cutoff)
 
 
+STAGES = {"train": (0.0, 0.7), "validate": (0.7, 0.75), "final": (0.75, 1.0)}
+"""Parts of a fit: where each begins and ends, as shares of the whole."""
+
+
+def share_of_fit(stage: str, share: float) -> float:
+    """Share of the whole fit that is done when `share` of a stage is."""
+    begin, end = STAGES.get(stage, (0.0, 1.0))
+    return begin + (end - begin) * share
+
+
 def fit_forecaster(
     history: pd.DataFrame, *, covariates: Covariates, settings: Settings, on_progress: Progress
 ) -> FittedForecaster:

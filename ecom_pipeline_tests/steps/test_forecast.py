@@ -238,6 +238,19 @@ def test_a_training_that_goes_wrong_is_recorded_and_the_profile_stands_in(
     assert publish(shop, own, NIGHT).fallback
 
 
+def test_a_champion_of_another_horizon_is_not_asked(
+    shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SETTINGS.model_copy(update={"horizon_days": 5})
+    shop.build(NIGHT, **settings.model_dump(exclude={"profile"}))
+    decide_on(monkeypatch, -0.1)
+    version = train(shop, home, NIGHT, horizon_days=5)
+    assert version != promoted
+    assert "champion" not in version.reason
+    report = forecast_sales(shop.warehouse, home=home, settings=settings, as_of=day(NIGHT))
+    assert (report.fallback, report.model_version, report.rows) == (True, version.name, 2 * (1 + 2 + 6) * 5)
+
+
 def test_features_of_another_night_are_refused(shop: CoreRows, home: Home) -> None:
     build(shop, NIGHT)
     with pytest.raises(FeatureError, match="feat_sales_daily stands for the night"):
