@@ -240,7 +240,7 @@ def _load_together(warehouse: Warehouse, batch: Sequence[_Candidate], *, run_id:
     counts = {
         name: (first, rows, wanted)
         for name, first, rows, wanted in connection.execute(
-            f"SELECT {name} AS name, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY name"
+            f"SELECT {name}, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY 1"
         ).fetchall()
     }
     rejected = _rejected_rows(warehouse, batch)
