@@ -56,7 +56,8 @@ def update_core(
     update_lookups(warehouse, profile, run_id=run_id)
     touched: set[int] = set()
     for feed in FEED_ORDER:
-        if profile.readers(feed):
+        # a feed that left the profile leaves core too
+        if profile.readers(feed) or f"core_{feed}" in ledger.state(warehouse):
             touched |= _update_feed(warehouse, feed, profile, run_id=run_id, on_progress=on_progress)
     if not touched:
         return CoreReport(0, 0, 0, 0, 0)
@@ -104,6 +105,7 @@ def _judge_anew_if_changed(warehouse: Warehouse, feed: Feed, stagings: Sequence[
         sql_text("core", "core_events_of_orders") if feed == "orders" else "",
         *(staging.select(staging.reader.needed_columns, rows="") for staging in stagings),
         *(staging.reasons() for staging in stagings),
+        *((staging.reader.folder, staging.reader.files) for staging in stagings),
     )
     part = f"core_{feed}"
     if ledger.state(warehouse).get(part) == wanted:
@@ -128,8 +130,9 @@ def _pending_by_reader(warehouse: Warehouse, feed: Feed, sources: Sequence[Sourc
     by_reader: dict[int, list[_Pending]] = {}
     for row in rows:
         pending = _Pending(*row)
-        index = next(source.index for source in sources if source.matches(pending.path))
-        by_reader.setdefault(index, []).append(pending)
+        reader = next((source for source in sources if source.matches(pending.path)), None)
+        if reader is not None:  # else the profile no longer reads the file: its raw rows stay, out of core
+            by_reader.setdefault(reader.index, []).append(pending)
     return by_reader
 
 

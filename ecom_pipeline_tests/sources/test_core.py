@@ -182,6 +182,26 @@ def test_the_profile_may_say_whose_purchases_count(tmp_path: Path) -> None:
         ]
 
 
+def test_files_and_feeds_that_leave_the_profile_leave_core(tmp_path: Path) -> None:
+    with open_shop(tmp_path, ORDERS + BROWSE) as shop:
+        shop.write("orders/a.csv", HEADER + "1,ann,apple,1,1.5,2024-01-05\n")
+        shop.write("orders/b.csv", HEADER + "2,bob,bread,1,1.5,2024-01-05\n")
+        shop.write("browse/a.csv", BROWSE_HEADER + "ann,apple,click,,,2024-01-05\n")
+        shop.ingest()
+    with open_shop(tmp_path, ORDERS.replace("    columns:", "    files: a*\n    columns:")) as shop:
+        shop.ingest()
+        assert shop.rows("SELECT item_id FROM core_order_lines") == [("apple",)]
+        assert shop.rows("SELECT feed, item_id FROM core_events") == [("orders", "apple")]
+    with open_shop(tmp_path, ORDERS + BROWSE) as shop:
+        shop.ingest()
+        assert shop.rows("SELECT feed, item_id FROM core_events ORDER BY ALL") == [
+            ("browse", "apple"),
+            ("orders", "apple"),
+            ("orders", "bread"),
+        ]
+        assert shop.is_conserved()
+
+
 def test_a_copy_takes_the_place_of_a_kept_row_that_is_gone(shop: Shop) -> None:
     row = "1,ann,apple,1,1.5,2024-01-05\n"
     shop.write("orders/a.csv", HEADER + row)
