@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import history_matrix
-from ecom_pipeline.recommending.interactions import Interactions
+from ecom_pipeline.recommending.interactions import Interactions, offsets_of, ranges
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,17 @@ class NeighbourSettings:
     """length: last items of each past sequence that are kept; history_decay: weight by steps from the end of the
     history;
     power: exponent of the similarity, above 1 favours sequences that share several items;
-    half_life: age of a past sequence, as a share of all of them, at which it weighs half."""
+    half_life: age of a past sequence, as a share of all of them, at which it weighs half; item_power: exponent of an
+    item's rarity; sequences: newest ones of each item that are searched, so that a popular item costs no more than
+    another.
+    """
 
     length: int = 30
     history_decay: float = 0.8
     power: float = 1.5
     half_life: float | None = None
     item_power: float = 0.5
+    sequences: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Neighbours:
     def fit(cls, log: Interactions, settings: NeighbourSettings | None = None) -> "Neighbours":
         """Index the sequences of a log."""
         settings = settings or NeighbourSettings()
-        recent = log.last(settings.length)
+        recent = _by_last_event(log).last(settings.length)
         held = sparse.csr_array(
             (np.ones(len(recent.items), dtype=np.float32), recent.items, recent.offsets),
             shape=(len(recent), log.n_items),
@@ -49,11 +53,11 @@ class Neighbours:
         lengths = np.maximum(np.diff(held.indptr), 1).astype(np.float32)
         counts = np.bincount(held.indices, minlength=log.n_items).astype(np.float32)
         rarity = np.maximum(counts, 1.0) ** -settings.item_power
-        by_item = sparse.csr_array(held.T.tocsr())
+        by_item = _newest(sparse.csr_array(held.T.tocsr()), settings.sequences)
         by_item.data = np.repeat(rarity, np.diff(by_item.indptr)) * lengths[by_item.indices] ** -0.5
-        weight = np.ones(len(log), dtype=np.float32)
+        weight = np.ones(len(recent), dtype=np.float32)
         if settings.half_life is not None:
-            age = 1.0 - np.arange(len(log)) / max(len(log) - 1, 1)
+            age = 1.0 - np.arange(len(recent)) / max(len(recent) - 1, 1)
             weight = np.exp2(-age / settings.half_life).astype(np.float32)
         by_sequence = held.copy()
         by_sequence.data = np.repeat(weight, np.diff(held.indptr))
@@ -65,3 +69,21 @@ class Neighbours:
         similarity = history @ self.by_item
         similarity.data **= self.settings.power
         return sparse.csr_array(similarity @ self.by_sequence)
+
+
+def _by_last_event(log: Interactions) -> Interactions:
+    """The sequences that hold anything, the one with the oldest last event first; as they stand where no times are
+    known."""
+    filled = np.flatnonzero(log.lengths)
+    if log.times is None:
+        return log.select(filled)
+    return log.select(filled[np.argsort(log.times[log.offsets[filled + 1] - 1], kind="stable")])
+
+
+def _newest(by_item: sparse.csr_array, n: int) -> sparse.csr_array:
+    """The n last columns of every row."""
+    by_item.sort_indices()
+    lengths = np.diff(by_item.indptr)
+    kept = np.minimum(lengths, n)
+    index = ranges(starts=by_item.indptr[1:] - kept, lengths=kept)
+    return sparse.csr_array((by_item.data[index], by_item.indices[index], offsets_of(kept)), shape=by_item.shape)

@@ -61,11 +61,12 @@ def train_network(
     budget_s: float | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[NetworkSource, NetworkFit]:
-    """Train a network on a log for `epochs`, or for as many as the first one shows to fit into `budget_s` (at least
-    one)."""
+    """Train a network on a log for `epochs`, or for as many as the first one shows to fit into `budget_s` (the
+    first one is cut short where it does not fit)."""
     started = time.monotonic()
     trainer = Trainer(network, log, training, seed=seed)
     losses: list[float] = []
+    deadline = None if budget_s is None else started + budget_s
     done = 0
     while done < epochs:
         begun = time.monotonic()
@@ -73,7 +74,7 @@ def train_network(
             training.rate * (1.0 - (1.0 - training.final_rate) * share)
             for share in (done / epochs, (done + 1) / epochs)
         )
-        losses.append(trainer.epoch(rate_from=start, rate_to=end))
+        losses.append(trainer.epoch(rate_from=start, rate_to=end, deadline=deadline))
         done += 1
         if budget_s is not None:
             now = time.monotonic()

@@ -4,6 +4,7 @@ Imports TensorFlow. `Trainer.step` is the whole training step (gradient tape and
 can run the same step and sum its gradients; nothing here uses `model.fit`.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -92,14 +93,17 @@ class Trainer:
             ],
         )
 
-    def epoch(self, *, rate_from: float, rate_to: float) -> float:
-        """One pass over the log with a learning rate that falls linearly; the mean loss."""
+    def epoch(self, *, rate_from: float, rate_to: float, deadline: float | None = None) -> float:
+        """One pass over the log with a learning rate that falls linearly, cut short at `deadline`
+        (`time.monotonic`); the mean loss."""
         settings = self.settings
         prepared = list(
             batches(self.log, length=self.network.settings.length, positions=settings.positions, rng=self.rng)
         )
         losses = []
         for number, batch in enumerate(prepared):
+            if deadline is not None and number and time.monotonic() > deadline:
+                break
             negatives = np.unique(
                 np.searchsorted(self.cumulative, self.rng.random(settings.negatives) * self.cumulative[-1])
             )
