@@ -76,7 +76,8 @@ def main() -> None:
     scales = scales_at(load(task), task.cutoffs, fill=task.fill)
     print(
         f"{task.name}: wape={metrics.wape(y, mean):.4f} rmsse={metrics.rmsse(rows, scales):.4f} "
-        f"mape={metrics.mape(y, mean):.2f} bias={metrics.bias(y, mean):+.3f} seconds={seconds:.0f} cpu_seconds={cpu:.0f}"
+        f"mape={metrics.mape(y, mean):.2f} bias={metrics.bias(y, mean):+.3f} "
+        f"seconds={seconds:.0f} cpu_seconds={cpu:.0f}"
     )
 
 

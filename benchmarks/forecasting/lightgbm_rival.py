@@ -1,4 +1,6 @@
-"""LightGBM, direct: one model over all series and steps ahead, refitted at each cutoff; runs in an environment of its own.
+"""LightGBM, direct: one model over all series and steps ahead, refitted at each cutoff.
+
+Runs in an environment of its own:
 
 benchmarks/.envs/forecasting/bin/python -m benchmarks.forecasting.lightgbm_rival --task bakery_daily --threads 1
 """
@@ -44,7 +46,8 @@ def features(
     blocks = []
     for step in range(1, horizon + 1):
         back = -(-step // cycle) * cycle
-        lags = [past[:, origin - back + step - 1 - k * cycle] if origin - back + step - 1 - k * cycle >= 0 else np.full(count, np.nan) for k in range(8)]  # fmt: skip
+        places = [origin - back + step - 1 - k * cycle for k in range(8)]
+        lags = [past[:, place] if place >= 0 else np.full(count, np.nan) for place in places]
         same = np.stack(lags, axis=1) / scale[:, None]
         recent = past[:, -28:] / scale[:, None]
         target = dates[origin + step - 1]

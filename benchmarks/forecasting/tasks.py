@@ -7,6 +7,7 @@ import argparse
 import json
 import time
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ import pandas as pd
 
 from benchmarks.forecasting.data import TASKS, Task, load
 from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings, backtest, backtest_profile, metrics, scales_at
+from ecom_pipeline.forecasting.points import percentage_point
+from ecom_pipeline.forecasting.types import QUANTILES
 
+OUT = Path("benchmarks/out")
 SHOWN = ("wape", "wape_median", "rmsse", "mape", "bias", "coverage_80", "wpl_p90", "seconds", "cpu_seconds")
 
 
@@ -67,6 +71,16 @@ def run(
     return rows, {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - processor}
 
 
+def average(task: Task, *, split: str, seeds: list[int]) -> pd.DataFrame:
+    """Saved backtest rows of several seeds, their forecasts averaged: what `members` networks in one fit come to."""
+    saved = [pd.read_parquet(OUT / f"ours-{task.name}-{split}-seed{seed}.parquet") for seed in seeds]
+    rows = saved[0].copy()
+    for column in ("mean", *QUANTILES):
+        rows[column] = np.mean([s[column] for s in saved], axis=0)
+    rows["point"] = percentage_point(rows[list(QUANTILES)].to_numpy())
+    return rows
+
+
 def show(name: str, values: dict[str, float]) -> None:
     print(f"{name:26s}" + " ".join(f"{k}={values[k]:.4g}" for k in SHOWN if k in values), flush=True)
 
@@ -78,6 +92,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--cell", default="lstm")
     parser.add_argument("--refit", default="each")
+    parser.add_argument("--average", action="store_true", help="only score the average of the saved seeds' forecasts")
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], help="training settings, name=value")
     arguments = parser.parse_args()
     task = TASKS[arguments.task]
@@ -88,6 +103,10 @@ def main() -> None:
     print(f"# {task.name} {arguments.split} cell={arguments.cell} refit={arguments.refit} {arguments.overrides}")
     profile = backtest_profile(sales, cutoffs, freq=task.freq, horizon=task.horizon, point="percentage")
     show("seasonal profile", figures(profile, scales, task))
+    if arguments.average:
+        rows = average(task, split=arguments.split, seeds=arguments.seeds)
+        show(f"ours, average of {arguments.seeds}", figures(rows, scales, task))
+        return
     results = []
     for seed in arguments.seeds:
         rows, seconds = run(
@@ -95,6 +114,8 @@ def main() -> None:
         )
         values = {**figures(rows, scales, task), **seconds}
         results.append(values)
+        OUT.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(OUT / f"ours-{task.name}-{arguments.split}-seed{seed}.parquet")
         show(f"ours, seed {seed}", values)
     if len(results) > 1:
         show("ours, mean", {k: float(np.mean([r[k] for r in results])) for k in results[0]})

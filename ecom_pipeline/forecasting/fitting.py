@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 FORWARD_BATCH = 1024
 VALIDATION_SERIES = 1500
 CALIBRATION_ROWS = 20000
-ROWS_PER_SERIES_EMBEDDING = 60
+ROWS_PER_SERIES_EMBEDDING = 365
+"""With fewer records (measured on 90 weeks a series) an embedding of each series learns them by heart."""
 GROWTH = 1.25
 SHORT_HORIZON = 14
 

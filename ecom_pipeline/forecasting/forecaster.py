@@ -167,9 +167,9 @@ class SalesForecaster:
         )
 
     def _recent(self, history: pd.DataFrame, model: FittedModel) -> pd.DataFrame:
-        """The part of a history that a forecast looks at: two years and a context, with one row a series at least."""
+        """The part of a history that a forecast looks at: a year and two contexts; whole series that ended before."""
         geometry = model.geometry
-        steps = 2 * geometry.season.year + 2 * geometry.context
+        steps = geometry.season.year + 2 * geometry.context + 2 * geometry.season.cycle
         dates = pd.to_datetime(history["ds"])
         last = dates.max()
         days = steps * 366 / geometry.season.steps_per_year

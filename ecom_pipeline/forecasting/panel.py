@@ -95,9 +95,11 @@ def read_panel(
         raise ForecastingError(
             f"history: {history['ds'].iloc[int(np.argmax(cols < 0))]} is not on the grid of {freq!r}."
         )
-    flat = rows * np.int64(len(grid)) + cols
-    if len(np.unique(flat)) != len(flat):
-        twice = history[pd.Series(flat, index=history.index).duplicated().to_numpy()].iloc[0]
+    flat = rows * np.int64(observed) + cols
+    present = np.zeros(len(ids) * observed, dtype=bool)
+    present[flat] = True
+    if int(np.count_nonzero(present)) != len(flat):
+        twice = history[pd.Series(flat).duplicated().to_numpy()].iloc[0]
         raise ForecastingError(f"history: more than one row for unique_id={twice['unique_id']!r}, ds={twice['ds']}.")
     y = np.full((len(ids), observed), np.nan)
     y[rows, cols] = _numbers(history, "y", "history")

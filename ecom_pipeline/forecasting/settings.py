@@ -15,17 +15,18 @@ class TrainingSettings:
 
     members: networks trained from different seeds and averaged. steps: before validation; final_steps: after it, on
     all dates; update_steps: for each later refit. link: "identity", "sqrt" or "log"; None lets validation choose.
-    half_life_years: age at which a window is drawn half as often. embed_series: an embedding of its own a series.
+    half_life_years: age at which a window is drawn half as often. embed_series: an embedding of its own a series,
+    if the series have a year of daily records on average.
     """
 
     members: int = 1
-    steps: int = 400
-    final_steps: int = 150
-    update_steps: int = 60
-    batch_size: int = 256
-    rate: float = 4e-3
-    final_rate: float = 1.5e-3
-    update_rate: float = 1e-3
+    steps: int = 1000
+    final_steps: int = 300
+    update_steps: int = 120
+    batch_size: int = 64
+    rate: float = 3e-3
+    final_rate: float = 1.2e-3
+    update_rate: float = 8e-4
     warmup: int = 30
     decay: float = 0.01
     average: float = 0.99
@@ -35,7 +36,7 @@ class TrainingSettings:
     patches: int = 12
     context_without_cycle: int = 13
     half_life_years: float | None = None
-    embed_series: bool = False
+    embed_series: bool = True
     mean_loss: str = "poisson"
     link: Link | None = None
     validation_windows: int = 4
