@@ -2,12 +2,10 @@
 
 import os
 import socket
-import subprocess
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ecom_pipeline.cli.failures import CommandError
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, existing_home
@@ -50,6 +48,5 @@ def ui(
     command = [sys.executable, "-W", "ignore:Function", "-m", "dagster", "dev"]
     command += ["--module-name", "ecom_pipeline.definitions"]
     command += ["--host", ADDRESS, "--port", str(port), "--log-level", "warning"]
-    finished = subprocess.run(command, env=environment, check=False)  # noqa: S603 - our own arguments
-    if finished.returncode not in (0, 130, -2):
-        raise CommandError(f"The Dagster UI ended with status {finished.returncode}; its messages are above.")
+    # The process becomes Dagster's own, so that Ctrl-C and a service manager's signals reach it directly.
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments
