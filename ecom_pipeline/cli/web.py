@@ -35,9 +35,7 @@ def ui(
             probe.bind((ADDRESS, port))
         except OSError:
             raise CommandError(f"Port {port} on {ADDRESS} is taken. Choose another with --port.") from None
-    Console(highlight=False).print(
-        f"Dagster UI of {shop.root}: http://{ADDRESS}:{port} (Ctrl-C ends it)", soft_wrap=True
-    )
+    print(f"Dagster UI of {shop.root}: http://{ADDRESS}:{port} (Ctrl-C ends it)", flush=True)
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(shop.dagster_home),
