@@ -267,11 +267,12 @@ def forecast_sales(
 
 
 def _champion(registry: Registry, *, settings: Settings, as_of: date) -> ModelVersion | None:
-    """The champion, unless it was trained for another horizon than the one that is asked for now."""
+    """The champion, unless it was trained for another horizon, or by code whose files this code cannot read."""
     champion = registry.champion(MODEL, as_of)
-    if champion is None or champion.manifest.settings["horizon_days"] != settings.horizon_days:
+    if champion is None:
         return None
-    return champion
+    known, wanted = champion.manifest.settings, training_settings(settings)
+    return champion if all(known.get(name) == wanted[name] for name in ("format", "horizon_days")) else None
 
 
 def _trained_last(registry: Registry, as_of: date) -> ModelVersion:

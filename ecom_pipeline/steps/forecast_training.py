@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ecom_pipeline.forecasting.storage import FORMAT
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.steps.forecast_frames import STATIC, Covariates, history_of
 from ecom_pipeline.warehouse import Warehouse
@@ -70,8 +71,9 @@ class FittedForecaster:
 
 
 def training_settings(settings: Settings) -> dict[str, str | int | float | bool | None]:
-    """The settings that make a model what it is; a change of one makes training due."""
+    """What makes a model what it is, the format of its files included; a change makes training due."""
     return {
+        "format": FORMAT,
         "cell": settings.forecast_cell,
         "horizon_days": settings.horizon_days,
         "time_budget_seconds": settings.forecast_time_budget_seconds,

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ecom_pipeline import contracts
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, global_temporal_split
+from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import (
     Manifest,
     Metric,
@@ -147,7 +148,7 @@ def _train_if_due(
         [NextItemRecommender(model=floor, repeats=settings.repeats).fit(split.train) for floor in FLOORS],
     )
     metrics = figures(judged, held_out)
-    champion = registry.champion(MODEL, as_of)
+    champion = _champion(registry, as_of)
     champion_gain = None
     if champion is not None:
         rival = NextItemRecommender.load(registry.folder(champion) / JUDGED)
@@ -214,7 +215,7 @@ def recommend(
         candidates=items_still_sold(warehouse, settings=settings, as_of=as_of),
         blocked=pa.array(settings.blocked_items, pa.string()),
     )
-    stands_in = version.decision != "promoted"
+    stands_in = not _is_champion(version)
 
     def nights_rows() -> Iterable[pa.Table]:
         done = 0
@@ -253,7 +254,8 @@ def predict_purchases(
         "SELECT user_id, item_id, rank, fallback FROM recommendations WHERE as_of = :as_of ORDER BY user_id, rank",
         {"as_of": as_of},
     )
-    folder = registry.folder(version) / PURCHASES if version.usable else None
+    readable = version.usable and version.manifest.settings.get("format") == FORMAT_VERSION
+    folder = registry.folder(version) / PURCHASES if readable else None
     now = end_of_day(warehouse, as_of)
     if folder is None or not folder.exists() or not recommended.num_rows or now is None:
         rows = _replace_by_blocks(warehouse, table, as_of, ())
@@ -295,8 +297,9 @@ def similar_items(
 
 
 def _training_settings(settings: Settings) -> dict[str, str | int | float | bool | None]:
-    """The settings that make a model what it is; a change of one makes training due."""
+    """What makes a model what it is, the format of its files included; a change makes training due."""
     return {
+        "format": FORMAT_VERSION,
         "model": settings.next_item_model,
         "repeats": settings.repeats,
         "time_budget_seconds": settings.next_item_time_budget_seconds,
@@ -331,8 +334,18 @@ def _require(warehouse: Warehouse, as_of: date) -> None:
         require_night(warehouse, name, as_of=as_of)
 
 
+def _champion(registry: Registry, as_of: date) -> ModelVersion | None:
+    """The champion, unless code made it whose files this code cannot read."""
+    champion = registry.champion(MODEL, as_of)
+    return champion if champion is not None and _is_champion(champion) else None
+
+
+def _is_champion(version: ModelVersion) -> bool:
+    return version.decision == "promoted" and version.manifest.settings.get("format") == FORMAT_VERSION
+
+
 def _version_of_night(registry: Registry, as_of: date) -> ModelVersion:
-    version = registry.champion(MODEL, as_of) or registry.latest(MODEL, as_of)
+    version = _champion(registry, as_of) or registry.latest(MODEL, as_of)
     if version is None:
         raise RegistryError(f"no {MODEL} was trained at or before {as_of}; train one first (train_recommender)")
     return version
@@ -345,7 +358,7 @@ def _recommender_of_night(
     _require(warehouse, as_of)
     registry = Registry(home, settings)
     version = _version_of_night(registry, as_of)
-    if version.decision == "promoted":
+    if _is_champion(version):
         return version, NextItemRecommender.load(registry.folder(version) / SERVING)
     events = events_of_night(warehouse)
     if not events.num_rows:
@@ -379,7 +392,7 @@ def _report(
         rows=rows,
         model=recommender.model if recommender is not None else "none",
         model_version=version.name,
-        fallback=version.decision != "promoted",
+        fallback=not _is_champion(version),
         note=note,
     )
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ecom_pipeline.recommending import Evaluation, NextItemRecommender, PurchasePredictor, TemporalSplit, evaluate
 from ecom_pipeline.recommending.calibration import calibration_metrics
+from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.registry import Metric
 
 KS = (5, 10, 20)
@@ -92,10 +93,12 @@ def purchase_figures(
 ) -> tuple[Metric, ...]:
     """Calibration of purchase probabilities in the held-out days; the baseline knows only the share that is bought."""
     # every active user, whether or not anything followed: those who stayed away are what a probability is about
-    recommended = recommender.recommend(histories, k)
+    recommended = as_table(recommender.recommend(histories, k), name="recommendations", required=())
     if not recommended.num_rows:
         return ()
-    predicted = predictor.predict(histories, recommended, as_of=cutoff)
+    predicted = as_table(
+        predictor.predict(histories, recommended, as_of=cutoff), name="purchase predictions", required=()
+    )
     bought = _bought_after(events, cutoff=cutoff, days=predictor.window_days)
     pairs = zip(predicted.column("user_id").to_pylist(), predicted.column("item_id").to_pylist(), strict=True)
     labels = np.fromiter((pair in bought for pair in pairs), dtype=np.float64, count=predicted.num_rows)

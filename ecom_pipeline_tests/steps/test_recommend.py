@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ecom_pipeline.recommending import fitting
 from ecom_pipeline.registry import Registry, RegistryError
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import recommend as night_steps
@@ -185,6 +186,18 @@ def test_a_model_that_does_not_beat_its_floors_is_rejected_and_co_visitation_sta
     assert set(night["recommendations"]["model_version"]) == {version.name}
 
 
+def test_a_champion_whose_files_newer_code_cannot_read_is_trained_anew(
+    shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.build(NIGHT)
+    monkeypatch.setattr(night_steps, "FORMAT_VERSION", 99)
+    assert publish(shop, home, NIGHT)[0].fallback
+    decide_on(monkeypatch, -0.1)
+    version = train(shop, home, NIGHT)
+    assert version != promoted
+    assert "champion" not in version.reason
+
+
 def test_products_out_of_stock_blocked_or_no_longer_sold_are_not_recommended(
     shop: CoreRows, home: Home, promoted: Any
 ) -> None:
@@ -215,6 +228,7 @@ def test_a_real_network_is_trained_saved_and_used(shop: CoreRows, tmp_path: Path
     settings = {"next_item_model": "gru"}
     with pytest.MonkeyPatch.context() as patch:
         decide_on(patch, 0.1)
+        patch.setattr(fitting, "MAX_EPOCHS", 1)
         version = train(shop, own, NIGHT, **settings)
     assert version.manifest.settings["model"] == "gru"
     report = publish(shop, own, NIGHT, **settings)[0]
