@@ -13,6 +13,7 @@ from ecom_pipeline.recommending.evaluation import (
 from ecom_pipeline.recommending.frames import FrameError
 from ecom_pipeline.recommending.purchase import PurchasePredictor
 from ecom_pipeline.recommending.recommender import NextItemRecommender, NotFittedError
+from ecom_pipeline.recommending.repurchase import hide_recent_purchases, learn_repurchase_days
 
 __all__ = [
     "Evaluation",
@@ -25,5 +26,7 @@ __all__ = [
     "diversify",
     "evaluate",
     "global_temporal_split",
+    "hide_recent_purchases",
+    "learn_repurchase_days",
     "trade_popularity",
 ]

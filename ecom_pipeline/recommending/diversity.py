@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ecom_pipeline.recommending.frames import Frame, as_table, frame_kind, id_column
+from ecom_pipeline.recommending.frames import Frame, FrameKind, as_table, frame_kind, id_column
 
 
 def diversify(
@@ -38,7 +38,7 @@ def diversify(
     codes = _codes_of(category.cast(pa.string()))
     capped = _occurrence(users.astype(np.int64) * (codes.max(initial=0) + 1) + codes) < per_category
     capped |= category.is_null().to_numpy(zero_copy_only=False)
-    return _renumber(table.filter(pa.array(capped)), users[capped], k, frame_kind(recommendations))
+    return renumber(table.filter(pa.array(capped)), k, frame_kind(recommendations))
 
 
 def boost(recommendations: Frame, boosts: Frame) -> Frame:
@@ -80,7 +80,7 @@ def trade_popularity(recommendations: Frame, popularity: Frame, *, strength: flo
     return _rescored(table, lambda score: score * (1.0 + events) ** -strength, frame_kind(recommendations))
 
 
-def _rescored(table: pa.Table, change: Callable[[np.ndarray], np.ndarray], kind: str) -> Frame:
+def _rescored(table: pa.Table, change: Callable[[np.ndarray], np.ndarray], kind: FrameKind) -> Frame:
     users = _codes_of(id_column(table, "user_id", name="recommendations"))
     score = table.column("score").to_numpy().astype(np.float64)
     lowest = np.zeros(users.max(initial=-1) + 1)
@@ -89,11 +89,12 @@ def _rescored(table: pa.Table, change: Callable[[np.ndarray], np.ndarray], kind:
     order = np.lexsort((table.column("rank").to_numpy(), -changed, users))
     index = table.column_names.index("score")
     table = table.set_column(index, "score", pa.array(changed.astype(np.float32)))
-    return _renumber(table.take(pa.array(order)), users[order], len(table), kind)
+    return renumber(table.take(pa.array(order)), len(table), kind)
 
 
-def _renumber(table: pa.Table, users: np.ndarray, k: int, kind: str) -> Frame:
-    place = _occurrence(users)
+def renumber(table: pa.Table, k: int, kind: FrameKind) -> Frame:
+    """The first k rows of every user in the order of the table, ranks from 1."""
+    place = _occurrence(_codes_of(id_column(table, "user_id", name="recommendations")))
     index = table.column_names.index("rank")
     table = table.set_column(index, "rank", pa.array((place + 1).astype(np.int32))).filter(pa.array(place < k))
     return table.to_pandas() if kind == "pandas" else table

@@ -16,7 +16,7 @@ from ecom_pipeline.recommending import fitting, reasons, similarity, storage
 from ecom_pipeline.recommending.fitting import Model, NetworkModel
 from ecom_pipeline.recommending.frames import Frame, FrameKind, as_table, frame_kind, id_column, make_frame
 from ecom_pipeline.recommending.interactions import Interactions, Vocabulary, read_events
-from ecom_pipeline.recommending.ranker import OWN_HISTORY, POPULAR, Ranked, Ranker
+from ecom_pipeline.recommending.ranker import POPULAR, Ranked, Ranker
 from ecom_pipeline.recommending.sources import CoVisitationSource
 
 Repeats = Literal["allow", "exclude"]
@@ -274,8 +274,9 @@ class NextItemRecommender:
             week=block.times is not None,
             kinds_known=block.kinds is not None,
         )
-        labels: dict[int, str] = {POPULAR: "popularity", OWN_HISTORY: "history"} | dict(enumerate(ranker.sources))
-        source = np.vectorize(labels.__getitem__, otypes=[object])(ranked.proposer.ravel())
+        # the codes of history and popularity are negative: they count from the end
+        labels = np.array([*ranker.sources, "history", "popularity"], dtype=object)
+        source = labels[ranked.proposer.ravel()]
         owned = block.n_items * np.arange(rows, dtype=np.int64)
         is_repeat = np.isin(
             (owned[:, None] + np.maximum(ranked.items, 0)).ravel(),

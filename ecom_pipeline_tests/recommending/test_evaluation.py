@@ -16,6 +16,8 @@ from ecom_pipeline.recommending import (
     diversify,
     evaluate,
     global_temporal_split,
+    hide_recent_purchases,
+    learn_repurchase_days,
     trade_popularity,
 )
 from ecom_pipeline.recommending.calibration import Isotonic, calibration_metrics
@@ -143,6 +145,37 @@ def test_trading_popularity_moves_rare_items_up_and_strength_zero_changes_nothin
     assert same["item_id"].tolist() == recommendations()["item_id"].tolist()
     out = trade_popularity(recommendations(), popularity, strength=0.5)
     assert out["item_id"].tolist()[0] == 14
+
+
+def test_an_item_bought_again_every_month_is_hidden_until_then() -> None:
+    days = [0, 30, 60, 90, 120, 150]
+    events = pd.DataFrame(
+        {
+            "user_id": [1] * 6 + [2, 2],
+            "item_id": [10] * 6 + [11, 11],
+            "event_ts": START + pd.to_timedelta([*days, 0, 7], unit="D"),
+            "event": "purchase",
+        }
+    )
+    learnt = learn_repurchase_days(events).set_index("item_id")["days"]
+    assert learnt[10] == 30
+    assert 7 <= learnt[11] <= 30  # too few intervals of its own: the shop's
+    for later, hidden in ((5, True), (31, False)):
+        as_of = START + pd.Timedelta(days=150 + later)
+        out = hide_recent_purchases(recommendations(), events, as_of=as_of, days=learn_repurchase_days(events), k=3)
+        mine = out[out["user_id"] == 1]
+        assert mine["item_id"].tolist() == ([11, 12, 13] if hidden else [10, 11, 12])
+        assert mine["rank"].tolist() == [1, 2, 3]
+    out = hide_recent_purchases(recommendations(), events, as_of=START + pd.Timedelta(days=8), days=2, k=5)
+    assert 11 not in out[out["user_id"] == 2]["item_id"].tolist()
+
+
+def test_a_shop_without_repeat_purchases_never_recommends_them_again() -> None:
+    events = pd.DataFrame({"user_id": [1, 2], "item_id": [10, 11], "event_ts": [START, START]})
+    assert np.isinf(learn_repurchase_days(events)["days"]).all()
+    late = START + pd.Timedelta(days=9_999)
+    out = hide_recent_purchases(recommendations(), events, as_of=late, days=learn_repurchase_days(events), k=5)
+    assert out[out["user_id"] == 1]["item_id"].tolist() == [11, 12, 13, 14]
 
 
 def test_isotonic_probabilities_rise_and_match_the_shares_of_their_pools() -> None:
