@@ -137,7 +137,7 @@ def _section(analysis: Analysis, found: Answer) -> str:
     if shown:
         parts += [*_table(found.columns, shown), ""]
     else:
-        parts += ["The sample shop's answer has no rows.", ""]
+        parts += ["No rows in the file that this page was made from.", ""]
     if more:
         parts += [f"… and {more} more {'row' if more == 1 else 'rows'}.", ""]
     return "\n".join(parts)
