@@ -17,7 +17,7 @@ class Reranker:
     mean: np.ndarray
     scale: np.ndarray
     weights: list[np.ndarray]
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[float] = field(default_factory=list)
 
     def score(self, values: np.ndarray) -> np.ndarray:
         """Logits float32 of candidates."""
@@ -104,7 +104,7 @@ def train_reranker(
         weights[3] = start.astype(np.float32)[:, None]
     first = [np.zeros_like(w) for w in weights]
     second = [np.zeros_like(w) for w in weights]
-    history: list[dict[str, float]] = []
+    history: list[float] = []
     steps = max(epochs * -(-len(chosen) // batch), 1)
     step = 0
     for epoch in range(epochs):
@@ -121,7 +121,7 @@ def train_reranker(
                 second[i] = 0.99 * second[i] + 0.01 * gradient**2
                 update = (first[i] / (1 - 0.9**step)) / (np.sqrt(second[i] / (1 - 0.99**step)) + 1e-8)
                 weights[i] = (weights[i] - current * (update + decay * weights[i])).astype(np.float32)
-        history.append({"epoch": float(epoch + 1), "loss": float(np.mean(losses)) if losses else 0.0})
+        history.append(float(np.mean(losses)) if losses else 0.0)
     return Reranker(mean=lesson.mean, scale=lesson.scale, weights=weights, history=history)
 
 
