@@ -53,6 +53,14 @@ class Combination:
     median: np.ndarray
     factor: float = 1.0
 
+    def towards(self, other: "Combination", share: float) -> "Combination":
+        """Between this one (share 0) and another (share 1)."""
+        return Combination(
+            mean=(1 - share) * self.mean + share * other.mean,
+            median=(1 - share) * self.median + share * other.median,
+            factor=float(self.factor ** (1 - share) * other.factor**share),
+        )
+
     @staticmethod
     def network_alone() -> "Combination":
         """All weight on the network."""
@@ -296,7 +304,9 @@ class Fitter:
             origins = validation_origins(
                 limit=limit, length=length, horizon=self.horizon, windows=self.settings.validation_windows
             )
-            self._learn_from(model, panel, origins)
+            span = validation_span(length=limit, horizon=self.horizon, year=model.geometry.season.year)
+            fresh = length - limit
+            self._learn_from(model, panel, origins, share=fresh / (fresh + max(span, 1)))
         model.preparation = fit_preparation(
             panel, season=model.geometry.season, link=model.geometry.link, limit=length,
             embed_series=former.embed_series, former=former,
@@ -426,8 +436,11 @@ class Fitter:
             self._compiled = (config, optimiser)
         return self._compiled[1]
 
-    def _learn_from(self, model: FittedModel, panel: Panel, origins: np.ndarray) -> None:
-        """Combination weights and calibration from forecasts of dates that the members have not been trained on."""
+    def _learn_from(self, model: FittedModel, panel: Panel, origins: np.ndarray, *, share: float = 1.0) -> None:
+        """Combination weights and calibration from forecasts of dates that the members have not been trained on.
+
+        share: how far the combination moves from what it was to what these dates ask for.
+        """
         tables = build_tables(panel, model.preparation, model.geometry, training=False)
         if not (tables.start < origins.max()).any():
             return
@@ -440,7 +453,9 @@ class Fitter:
         for_median = combination_weights(y=outcome.y, members=medians, weight=outcome.weight, loss="absolute")
         mean, median = means @ for_mean, medians @ for_median
         factor = level_factor(y=outcome.y, forecast=mean, weight=outcome.wape_weight)
-        model.combination = Combination(mean=for_mean, median=for_median, factor=factor)
+        learnt = Combination(mean=for_mean, median=for_median, factor=factor)
+        model.combination = learnt if share == 1.0 else model.combination.towards(learnt, share)
+        median = medians @ model.combination.median
         model.calibration = model.calibration.add(
             outcome.y,
             outcome.quantiles + (median - medians[:, 0])[:, None],
@@ -463,9 +478,9 @@ class Fitter:
             **{f"wape_{name}": wape(means[:, k]) for k, name in enumerate(names)},
         }
         model.report["combination"] = {
-            "mean": dict(zip(names, for_mean.tolist(), strict=True)),
-            "median": dict(zip(names, for_median.tolist(), strict=True)),
-            "mean_factor": factor,
+            "mean": dict(zip(names, model.combination.mean.tolist(), strict=True)),
+            "median": dict(zip(names, model.combination.median.tolist(), strict=True)),
+            "mean_factor": model.combination.factor,
         }
         model.report["interval_corrections"] = model.calibration.corrections().tolist()
 

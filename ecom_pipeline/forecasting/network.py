@@ -203,7 +203,7 @@ class Network(tf.Module):
                 here = here + side * tf.nn.softplus(raw) * spread
                 columns[index] = here
         v = tf.stack([columns[k] for k in range(len(LEVELS))], axis=2)
-        mean_v = base + out[:, :, bases + len(LEVELS)]
+        mean_v = median + out[:, :, bases + len(LEVELS)]
         return {
             "v": v,
             "quantiles": self._sales(v, batch["centre"][:, None, None], batch["stretch"][:, None, None], batch),
