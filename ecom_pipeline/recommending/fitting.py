@@ -33,7 +33,7 @@ Progress = Callable[[str, float], None]
 NETWORKS: tuple[str, ...] = ("lstm", "gru", "simple_rnn", "transformer")
 MODELS: tuple[str, ...] = ("blend", *NETWORKS, "co_visitation", "popularity")
 WIDTH = 128  # of spectral embeddings and networks
-NETWORK_POSITIONS = 1_700_000  # events that a network reads in all its epochs together, unless a budget says otherwise
+NETWORK_POSITIONS = 2_400_000  # events that a network reads in all its epochs together, unless a budget says otherwise
 MIN_EPOCHS, MAX_EPOCHS = 1, 6
 TRAINING_SHARE = 0.4  # of the budget that is left: for training before the re-ranker and the refit
 LONG = CoVisitationSettings(history_decay=0.6)
