@@ -27,7 +27,7 @@ from ecom_pipeline.registry.fingerprint import fingerprint
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.features import require_night
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, SEASONAL_PROFILE, profile_forecasts
-from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_of_night
+from ecom_pipeline.steps.forecast_frames import Covariates, series_of_night
 from ecom_pipeline.steps.forecast_judging import (
     Windows,
     figures,
@@ -36,8 +36,8 @@ from ecom_pipeline.steps.forecast_judging import (
     open_windows,
     predict_windows,
 )
+from ecom_pipeline.steps.forecast_making import made_by_network, make_forecasts
 from ecom_pipeline.steps.forecast_reconciliation import reconcile
-from ecom_pipeline.steps.forecast_spread import spread_groups
 from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
     fit_forecaster,
@@ -53,8 +53,6 @@ MODEL: ModelName = "sales_forecaster"
 SERVING, JUDGED = "model", "judged"
 """A version's two fits: on everything up to its cutoff, and on what came before its held-out windows. The second is
 what a later challenger meets: like the challenger's own it has not seen the windows that both are judged on."""
-
-PREDICTED_AT_ONCE = 4_000  # series; bounds memory
 
 Progress = Callable[[str, float], None]
 
@@ -238,26 +236,31 @@ def forecast_sales(
         rows = warehouse.replace_night(table, as_of, sql=f"SELECT * FROM {table.name} WHERE false")
         return ForecastReport(rows=rows, model=model, model_version=version.name, fallback=not promoted)
 
-    fitted = FittedForecaster.load(registry.folder(version) / SERVING) if promoted else None
-    forecasts, baseline = [], []
-    for start in range(0, len(series), PREDICTED_AT_ONCE):
-        chosen = series.iloc[start : start + PREDICTED_AT_ONCE]
-        made, floor = _forecast_block(warehouse, chosen, fitted=fitted, settings=settings, as_of=as_of)
-        forecasts.append(made)
-        baseline.append(floor)
-        progress("forecast", 0.9 * min(1.0, (start + len(chosen)) / len(series)))
-    reconciled = reconcile(pd.concat(forecasts, ignore_index=True), series)
-    if fitted is not None:
-        reconciled = spread_groups(warehouse, reconciled, series, cutoff=as_of)
+    progress("seasonal profile", 0.05)
+    baseline = profile_forecasts(warehouse, series, cutoff=as_of, horizon=settings.horizon_days, planned=True)
+    if champion is not None:
+        forecasts = make_forecasts(
+            warehouse,
+            FittedForecaster.load(registry.folder(champion) / SERVING),
+            series,
+            baseline=baseline,
+            cutoff=as_of,
+            horizon=settings.horizon_days,
+            planned=True,
+            on_share=lambda share: progress("forecast", 0.1 + 0.8 * share),
+        )
+        models = np.where(made_by_network(series), model, SEASONAL_PROFILE)
+    else:
+        forecasts = reconcile(baseline, series)
+        models = np.full(len(series), SEASONAL_PROFILE)
     rows = warehouse.replace_night_from_arrow(
         table,
         as_of,
         _rows(
-            reconciled,
-            pd.concat(baseline, ignore_index=True),
-            series,
+            forecasts,
+            baseline,
+            series.assign(model=models),
             as_of=as_of,
-            model=model,
             model_version=version.name,
             fallback=not promoted,
         ),
@@ -282,38 +285,18 @@ def _trained_last(registry: Registry, as_of: date) -> ModelVersion:
     return version
 
 
-def _forecast_block(
-    warehouse: Warehouse,
-    series: pd.DataFrame,
-    *,
-    fitted: FittedForecaster | None,
-    settings: Settings,
-    as_of: date,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Forecasts and the profile's forecasts of some series."""
-    floor = profile_forecasts(warehouse, series, cutoff=as_of, horizon=settings.horizon_days, planned=True)
-    if fitted is None:
-        return floor, floor
-    history = history_of(warehouse, series, covariates=fitted.covariates, cutoff=as_of)
-    future = known_ahead(
-        warehouse, series, covariates=fitted.covariates, cutoff=as_of, horizon=settings.horizon_days, planned=True
-    )
-    return fitted.predict(history, future), floor
-
-
 def _rows(
     forecasts: pd.DataFrame,
     baseline: pd.DataFrame,
     series: pd.DataFrame,
     *,
     as_of: date,
-    model: str,
     model_version: str,
     fallback: bool,
 ) -> pa.Table:
     frame = forecasts.merge(
         baseline[["unique_id", "ds", "mean"]].rename(columns={"mean": "baseline"}), on=["unique_id", "ds"]
-    ).merge(series[["unique_id", "measure", "level", "series_id"]], on="unique_id")
+    ).merge(series[["unique_id", "measure", "level", "series_id", "model"]], on="unique_id")
     frame = frame.sort_values(["measure", "level", "series_id", "ds"], kind="stable")
     days = frame["ds"].to_numpy().astype("datetime64[D]")
     count = len(frame)
@@ -328,7 +311,7 @@ def _rows(
             "mean": pa.array(frame["mean"]),
             **{name: pa.array(frame[name]) for name in QUANTILES},
             "baseline": pa.array(frame["baseline"].round(4)),
-            "model": pa.array([model] * count),
+            "model": pa.array(frame["model"]),
             "model_version": pa.array([model_version] * count),
             "fallback": pa.array([fallback] * count),
         }

@@ -11,6 +11,7 @@ from ecom_pipeline.warehouse import Warehouse
 
 SEASONAL_PROFILE = "seasonal_profile"
 PROFILE_DAYS = 56
+AT_ONCE = 10_000  # series; bounds memory
 _CLOSED = Covariates(known_future=("is_closed",), past_only=())
 
 
@@ -21,6 +22,18 @@ def profile_forecasts(
 
     Closed days do not count in the past and are zero ahead. `planned` as in `known_ahead`.
     """
+    blocks = [
+        _profile_of_block(
+            warehouse, series.iloc[start : start + AT_ONCE], cutoff=cutoff, horizon=horizon, planned=planned
+        )
+        for start in range(0, len(series), AT_ONCE)
+    ]
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _profile_of_block(
+    warehouse: Warehouse, series: pd.DataFrame, *, cutoff: date, horizon: int, planned: bool
+) -> pd.DataFrame:
     first = cutoff - timedelta(days=PROFILE_DAYS)
     history = history_of(warehouse, series, covariates=_CLOSED, cutoff=cutoff, first=first)
     future = known_ahead(warehouse, series, covariates=_CLOSED, cutoff=cutoff, horizon=horizon, planned=planned)

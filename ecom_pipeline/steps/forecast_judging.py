@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,9 @@ from ecom_pipeline.forecasting.metrics import bias, coverage, rmsse, wape, weigh
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.registry import Metric
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, profile_forecasts
-from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff
-from ecom_pipeline.steps.forecast_reconciliation import reconcile
-from ecom_pipeline.steps.forecast_spread import spread_groups
+from ecom_pipeline.steps.forecast_frames import Covariates, history_of, series_at_cutoff
+from ecom_pipeline.steps.forecast_making import make_forecasts
+from ecom_pipeline.steps.forecast_training import Forecaster
 from ecom_pipeline.warehouse import Warehouse
 
 GROUP = ["measure", "level"]
@@ -35,17 +34,6 @@ SELECT 'revenue' AS measure, level, series_id, avg(revenue_change * revenue_chan
 FROM changes GROUP BY level, series_id
 ORDER BY measure, level, series_id
 """
-
-
-class Forecaster(Protocol):
-    """What is judged: a forecaster and the covariates that it wants."""
-
-    @property
-    def covariates(self) -> Covariates:
-        """Covariates of the frames that it predicts from."""
-
-    def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
-        """unique_id, ds, mean, p05 … p95."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +91,17 @@ def predict_windows(
     """The forecaster's reconciled forecasts at every cutoff: unique_id, ds, cutoff, mean, p05 … p95."""
     predicted = []
     for number, cutoff in enumerate(windows.cutoffs):
-        series = windows.series[cutoff]
-        history = history_of(warehouse, series, covariates=forecaster.covariates, cutoff=cutoff)
-        future = known_ahead(
-            warehouse, series, covariates=forecaster.covariates, cutoff=cutoff, horizon=windows.horizon, planned=False
+        forecasts = make_forecasts(
+            warehouse,
+            forecaster,
+            windows.series[cutoff],
+            baseline=windows.baseline[windows.baseline["cutoff"] == pd.Timestamp(cutoff)].drop(columns="cutoff"),
+            cutoff=cutoff,
+            horizon=windows.horizon,
+            planned=False,
+            on_share=lambda share, done=number: on_share((done + share) / len(windows.cutoffs)),  # type: ignore[misc]
         )
-        added_up = reconcile(forecaster.predict(history, future), series)
-        forecasts = spread_groups(warehouse, added_up, series, cutoff=cutoff)
         predicted.append(forecasts.assign(cutoff=pd.Timestamp(cutoff)))
-        on_share((number + 1) / len(windows.cutoffs))
     return pd.concat(predicted, ignore_index=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
@@ -28,6 +28,17 @@ Progress = Callable[[str, float], None]
 COVARIATES_FILE = "covariates.json"
 
 
+class Forecaster(Protocol):
+    """What is judged: a forecaster and the covariates that it wants."""
+
+    @property
+    def covariates(self) -> Covariates:
+        """Covariates of the frames that it predicts from."""
+
+    def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
+        """unique_id, ds, mean, p05 … p95."""
+
+
 @dataclass(frozen=True)
 class FittedForecaster:
     """The library's forecaster with the covariates that it knows."""
@@ -36,7 +47,7 @@ class FittedForecaster:
     covariates: Covariates
 
     def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
-        """unique_id, ds, mean, p05 … p95 for every row of `future`.
+        """unique_id, ds, mean, p05 … p95 for every row of `future`; zero on days that are known to be closed.
 
         Raises:
             ArithmeticError: if a forecast is not a finite number.
@@ -47,6 +58,9 @@ class FittedForecaster:
             broken = forecasts[~values.notna().all(axis=1)]
             which = broken["unique_id"].iloc[0] if len(broken) else "one series"
             raise ArithmeticError(f"the network's forecast of {which} is not a finite number")
+        if "is_closed" in future:
+            is_open = (future["is_closed"] <= 0).to_numpy(dtype=float)
+            forecasts[values.columns] = values.mul(is_open, axis=0)
         return forecasts
 
     def save(self, folder: Path) -> None:

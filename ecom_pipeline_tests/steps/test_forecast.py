@@ -10,9 +10,10 @@ import pytest
 from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
-from ecom_pipeline.steps import forecast, forecast_training
+from ecom_pipeline.steps import forecast, forecast_making, forecast_training
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.forecast import forecast_sales, train_forecaster
+from ecom_pipeline.steps.forecast_frames import Covariates
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse
 from ecom_pipeline_tests.steps.model_shop import SETTINGS, new_home, open_shop
@@ -236,6 +237,32 @@ def test_a_training_that_goes_wrong_is_recorded_and_the_profile_stands_in(
     assert (version.decision, version.usable) == ("rejected", False)
     assert "training failed: the network's forecast of quantity/" in version.reason
     assert publish(shop, own, NIGHT).fallback
+
+
+def test_the_long_tail_gets_the_profile_and_its_rows_say_so(
+    shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(shop, NIGHT)
+    monkeypatch.setattr(forecast_making, "NETWORK_PRODUCTS", 2)
+    publish(shop, home, NIGHT)
+    table = rows(shop, NIGHT)
+    by_network = table[table["model"] == "lstm"]
+    # the last products of the shop sell most
+    assert set(by_network["series_id"]) == {"total", "A", "B", "b2", "b3"}
+    assert set(table[table["model"] == "seasonal_profile"]["series_id"]) == {"a1", "a2", "a3", "b1"}
+    wide = table.pivot(index=["measure", "target_date"], columns="series_id", values="mean")
+    assert (wide["total"] - wide[["a1", "a2", "a3", "b1", "b2", "b3"]].sum(axis=1)).abs().max() < 1e-6
+
+
+def test_nothing_is_forecast_for_a_day_on_which_the_shop_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    future = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2026-01-01", periods=3), "is_closed": [0.0, 1, 0]})
+    made = future[["unique_id", "ds"]].assign(mean=2.0, p05=1.0, p95=3.0, point=2.0)
+    monkeypatch.setattr(SalesForecaster, "predict", lambda self, history, future: made)
+    fitted = forecast_training.FittedForecaster(
+        forecaster=SalesForecaster(), covariates=Covariates(known_future=("is_closed",), past_only=())
+    )
+    assert fitted.predict(future, future)["mean"].tolist() == [2.0, 0.0, 2.0]
+    assert fitted.predict(future, future)["p95"].tolist() == [3.0, 0.0, 3.0]
 
 
 def test_a_champion_of_another_horizon_is_not_asked(
