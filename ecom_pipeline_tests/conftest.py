@@ -1,12 +1,14 @@
 """Homes that several test modules share: made once, because a night with its networks takes many seconds."""
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import absl.logging
 import pytest
 from typer.testing import CliRunner
 
@@ -28,6 +30,13 @@ SMALL_BUDGETS = {
     "recommendations_per_user": 5,
     "similar_items_per_item": 5,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def absl_logs_to_a_stream_of_its_own() -> None:
+    """absl (TensorFlow's logging) closes the stream it found at its import when logging is configured anew, and that
+    stream may be pytest's capture; the interpreter's own it leaves open."""
+    absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 class Stopwatch(SilentObserver):
