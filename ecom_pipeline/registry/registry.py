@@ -159,7 +159,7 @@ class Registry:
             raise RegistryError(
                 f"{folder / damaged[0]}: missing or damaged, so {version.manifest.model} {version.name} cannot be "
                 f"used. Restore the folder from a backup, or go back to the version before it: "
-                f"ecom-pipeline rollback {version.manifest.model}"
+                f"ecom-pipeline models rollback {version.manifest.model}"
             )
         return folder
 
@@ -176,7 +176,7 @@ class Registry:
         if newest is not None and newest.data_cutoff > version.data_cutoff:
             raise RegistryError(
                 f"{model} {newest.name} is promoted and has later data than {name}; roll it back first: "
-                f"ecom-pipeline rollback {model}"
+                f"ecom-pipeline models rollback {model}"
             )
         return self._decide(version, decision="promoted", reason=reason)
 
