@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
+from ecom_pipeline.recommending.content import NewItems
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.metrics import ranking_metrics
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
@@ -19,6 +21,7 @@ from ecom_pipeline.recommending.ranker import Ranker
 from ecom_pipeline.recommending.sources import (
     CoVisitationSource,
     NeighbourSource,
+    NewItemSource,
     PopularitySource,
     Source,
     SpectralSource,
@@ -42,13 +45,15 @@ SHORT = CoVisitationSettings(window=2, backward=0.1, decay=0.5, history_decay=0.
 
 @dataclass
 class Plan:
-    """What to fit: the model, its networks, and limits."""
+    """What to fit: the model, its networks, limits, and the traits of the items (items, values) where they are
+    known."""
 
     model: Model
     networks: tuple[NetworkModel, ...]
     repeats_allowed: bool
     seed: int
     time_budget_s: float | None
+    traits: sparse.csr_array | None = None
     on_progress: Progress | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -230,6 +235,8 @@ def fit_counting_sources(log: Interactions, plan: Plan) -> Counted:
         "neighbours": asdict(near),
         "spectral": {"width": WIDTH},
     }
+    if plan.traits is not None:
+        sources["new_items"] = NewItemSource(NewItems.fit(plan.traits, log))
     return Counted(sources=sources, settings=settings, co_visitation=co_visitation, spectral=spectral)
 
 

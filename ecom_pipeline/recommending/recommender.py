@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ecom_pipeline.recommending import fitting, reasons, similarity, storage
+from ecom_pipeline.recommending.content import read_traits
 from ecom_pipeline.recommending.fitting import Model, NetworkModel
-from ecom_pipeline.recommending.frames import Frame, FrameKind, as_table, frame_kind, id_column, make_frame
+from ecom_pipeline.recommending.frames import Frame, FrameError, FrameKind, as_table, frame_kind, id_column, make_frame
 from ecom_pipeline.recommending.interactions import Interactions, Vocabulary, read_events
 from ecom_pipeline.recommending.ranker import POPULAR, Ranked, Ranker
 from ecom_pipeline.recommending.sources import CoVisitationSource
@@ -83,7 +84,9 @@ class NextItemRecommender:
 
         Args:
             events: user_id, item_id, and position or event_ts; optionally event (its type).
-            item_features: item_id, and optionally name and category, used in reasons.
+            item_features: item_id; optionally name and category, used in reasons. Every other column of text or
+                integers, and category, is a trait by which a blend proposes items that have hardly any events, or
+                none yet.
             on_progress: called with a few words and the share done, between 0 and 1.
 
         Raises:
@@ -93,7 +96,10 @@ class NextItemRecommender:
         log, vocabulary = read_events(events, name="events")
         if not len(log.items):
             raise ValueError("events: no rows; a recommender needs at least one event")
+        if item_features is not None:
+            log, vocabulary = _with_new_items(log, vocabulary, item_features)
         plan = fitting.Plan(
+            traits=None if item_features is None else read_traits(item_features, vocabulary.ids),
             model=self.model,
             networks=self.networks,
             repeats_allowed=self.repeats == "allow",
@@ -261,6 +267,8 @@ class NextItemRecommender:
         )
         fallback = (ranked.proposer == POPULAR) & (self.model != "popularity")
         fallback |= (block.lengths == 0)[:, None]
+        # without events only its traits speak for an item
+        fallback |= ranker.popularity.counts[np.maximum(ranked.items, 0)] == 0
         rows, k = ranked.items.shape
         kept = np.flatnonzero(ranked.items.ravel() >= 0)
         flat = ranked.items.ravel()
@@ -311,6 +319,17 @@ OUTPUT_COLUMNS = (
 
 def _ids(values: Any, name: str) -> pa.Array:
     return id_column(pa.table({"item_id": pa.array(values)}), "item_id", name=name)
+
+
+def _with_new_items(log: Interactions, vocabulary: Vocabulary, features: Frame) -> tuple[Interactions, Vocabulary]:
+    """The same log over a vocabulary that also holds the items that have features and no events."""
+    table = as_table(features, name="item_features", required=("item_id",))
+    ids = pc.unique(id_column(table, "item_id", name="item_features"))
+    if ids.type != vocabulary.ids.type:
+        raise FrameError(f"item_features.item_id is {ids.type}, but events.item_id is {vocabulary.ids.type}")
+    fresh = ids.filter(pc.invert(pc.is_in(ids, value_set=vocabulary.ids)))
+    vocabulary = Vocabulary(ids=pa.concat_arrays([vocabulary.ids, fresh]))
+    return replace(log, n_items=len(vocabulary)), vocabulary
 
 
 def _item_table(vocabulary: Vocabulary, features: Frame | None) -> pa.Table:

@@ -107,7 +107,7 @@ def train_reranker(
     history: list[float] = []
     steps = max(epochs * -(-len(chosen) // batch), 1)
     step = 0
-    for epoch in range(epochs):
+    for _ in range(epochs):
         order = rng.permutation(chosen)
         losses = []
         for begin in range(0, len(order), batch):

@@ -4,7 +4,7 @@ import numpy as np
 
 from ecom_pipeline.recommending.ranker import Ranker
 from ecom_pipeline.recommending.scoring import block_rows, top_k
-from ecom_pipeline.recommending.sources import CoVisitationSource, SpectralSource
+from ecom_pipeline.recommending.sources import CoVisitationSource, NewItemSource, SpectralSource
 
 
 def most_similar(ranker: Ranker, items: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +23,8 @@ def most_similar(ranker: Ranker, items: np.ndarray, k: int) -> tuple[np.ndarray,
         if isinstance(source, CoVisitationSource) and name != "transitions"
     ]
     embeddings = [_unit(table) for table in _tables(ranker)]
+    new = ranker.sources.get("new_items")
+    traits = new.model.traits if isinstance(new, NewItemSource) else None
     parts = len(matrices) + len(embeddings)
     found = np.full((len(items), k), -1, dtype=np.int32)
     scores = np.zeros((len(items), k), dtype=np.float32)
@@ -38,6 +40,9 @@ def most_similar(ranker: Ranker, items: np.ndarray, k: int) -> tuple[np.ndarray,
             total += dense / np.maximum(dense.max(axis=1, keepdims=True), 1e-12)
         for embedding in embeddings:
             total += np.maximum(embedding[chosen] @ embedding.T, 0.0)
+        cold = ranker.popularity.counts[chosen] == 0
+        if traits is not None and cold.any():
+            total[cold] = parts * (traits[chosen[cold]] @ traits.T).toarray()
         total[np.arange(len(chosen)), chosen] = 0.0
         total[:, ranker.popularity.counts == 0] = 0.0
         best, values = top_k(total / parts, k)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import CoVisitation, history_matrix
+from ecom_pipeline.recommending.content import NewItems
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.neighbours import Neighbours
 from ecom_pipeline.recommending.scoring import top_k
@@ -114,6 +115,18 @@ class SpectralSource:
         queries = history_matrix(histories, decay=self.model.history_decay) @ self.model.source
         dense = (np.float32(SCALE) * queries) @ self.model.target.T
         return ScoreBlock(dense=dense, pattern=None, bounded=False)
+
+
+@dataclass(frozen=True)
+class NewItemSource:
+    """New items by their traits as a source."""
+
+    model: NewItems
+
+    def block(self, histories: Interactions) -> ScoreBlock:
+        """Likeness of new items to the history; zero for all others."""
+        product = self.model.strengths(histories)
+        return ScoreBlock(dense=product.toarray(), pattern=product, bounded=True)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
+from ecom_pipeline.recommending.content import NewItems
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.ranker import Ranker
@@ -22,6 +23,7 @@ from ecom_pipeline.recommending.reranker import Reranker
 from ecom_pipeline.recommending.sources import (
     CoVisitationSource,
     NeighbourSource,
+    NewItemSource,
     PopularitySource,
     Source,
     SpectralSource,
@@ -118,6 +120,9 @@ def _parts(source: Source) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
         arrays = _sparse_arrays(source.model.by_item, "by_item")
         arrays |= _sparse_arrays(source.model.by_sequence, "by_sequence")
         return "neighbours", vars(source.model.settings), arrays
+    if isinstance(source, NewItemSource):
+        arrays = _sparse_arrays(source.model.traits, "traits") | _sparse_arrays(source.model.new, "new")
+        return "new_items", {"history_decay": source.model.history_decay}, arrays
     if isinstance(source, SpectralSource):
         arrays = {"source": source.model.source, "target": source.model.target}
         return "spectral", {"history_decay": source.model.history_decay}, arrays
@@ -141,6 +146,8 @@ def _source(kind: str, settings: dict[str, Any], arrays: dict[str, np.ndarray]) 
             settings=NeighbourSettings(**settings),
         )
         return NeighbourSource(near)
+    if kind == "new_items":
+        return NewItemSource(NewItems(traits=_sparse(arrays, "traits"), new=_sparse(arrays, "new"), **settings))
     if kind == "spectral":
         return SpectralSource(Spectral(source=arrays["source"], target=arrays["target"], **settings))
     if kind == "popularity":
