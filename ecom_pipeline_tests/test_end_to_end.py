@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 from typer.testing import CliRunner, Result
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from ecom_pipeline.cli import app
 from ecom_pipeline.cli.failures import ExitCode
 from ecom_pipeline.contracts import PUBLISHED_TABLES
+from ecom_pipeline.orchestration.instance import instance_of
 from ecom_pipeline.settings import Home
 from ecom_pipeline_tests.conftest import SMALL_BUDGETS, SMALL_SHOP, PublishedShop, set_up
 from ecom_pipeline_tests.real_data import shared_data
@@ -70,6 +72,20 @@ def test_published_tables_and_columns_all_have_a_comment(published_shop: Publish
     file = published_shop.home.published_file
     assert value(file, "SELECT count(*) FROM duckdb_tables() WHERE comment IS NULL") == 0
     assert value(file, "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND comment IS NULL") == 0
+
+
+def test_models_and_forecasts_show_figures_and_plots_in_dagster(published_shop: PublishedShop) -> None:
+    shown: dict[str, set[str]] = {}
+    with instance_of(published_shop.home) as instance:
+        for name in ("sales_forecaster", "next_item", "sales_forecasts", "analytics"):
+            event = instance.get_latest_materialization_event(dg.AssetKey(name))
+            assert event is not None
+            assert event.asset_materialization is not None
+            shown[name] = set(event.asset_materialization.metadata)
+    for model in ("sales_forecaster", "next_item"):
+        assert shown[model] >= {"version", "decision", "reason", "metrics", "beside the baseline", "seconds"}
+    assert shown["sales_forecasts"] >= {"forecast", "by level", "preview", "dagster/partition_row_count"}
+    assert shown["analytics"] >= {"file", "tables", "nights"}
 
 
 def test_orchestration_costs_little_beside_the_work(published_shop: PublishedShop) -> None:

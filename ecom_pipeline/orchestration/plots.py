@@ -42,6 +42,7 @@ def forecast_against_actual(
 
     def draw(axes: "Axes") -> None:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+        from matplotlib.ticker import StrMethodFormatter
 
         sold_on, sold = _columns(actual, 2)
         axes.plot(sold_on, sold, color=ACTUAL_COLOUR, linewidth=1.2, label="sold")
@@ -51,8 +52,9 @@ def forecast_against_actual(
         locator = AutoDateLocator()
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-        axes.set_ylabel(unit)
+        axes.set_ylabel(unit, fontsize=8)
         axes.legend(frameon=False, fontsize=8, loc="upper left")
 
     return _as_markdown(title, draw)
