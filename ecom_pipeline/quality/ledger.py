@@ -33,10 +33,15 @@ WHERE files.file_id IS NULL OR (files.in_core AND files.rows_in <> coalesce(here
 ORDER BY file, file_id
 """
 
-_NEW_FILES = """
+PUBLISHING_STEP = "analytics"
+
+_NEW_FILES = f"""
 SELECT path, rows_in, rows_quarantined FROM ingest_files
 WHERE rows_in > 0
-  AND (run_id = :run_id OR loaded_at > (SELECT coalesce(max(published_at), TIMESTAMP '1970-01-01') FROM about))
+  AND loaded_at > (
+    SELECT coalesce(max(started_at), TIMESTAMP '1970-01-01') FROM runs
+    WHERE step = '{PUBLISHING_STEP}' AND status = 'succeeded' AND as_of < :as_of
+  )
 """
 
 
@@ -82,20 +87,20 @@ def check_conservation(warehouse: Warehouse, *, as_of: date, run_id: str) -> Tab
 def check_bad_row_share(warehouse: Warehouse, *, settings: Settings, as_of: date, run_id: str) -> TableValidation:
     """The share of quarantined rows in the new files is at most the setting `max_bad_row_share`.
 
-    New are the files of this run, and those that were loaded since the last publishing: a night that this check has
-    stopped stays stopped until the files are mended, not until it is run again.
+    New are the files that were loaded since an earlier night was last published: a night that this check has stopped
+    stays stopped until the files are mended, not until it is run again, and a night run again is asked the same.
     """
     limit = settings.max_bad_row_share
     files, rows, bad = warehouse.rows(
         f"SELECT count(*), coalesce(sum(rows_in), 0), coalesce(sum(rows_quarantined), 0) FROM ({_NEW_FILES}) AS new",
-        {"run_id": run_id},
+        {"as_of": as_of},
     )[0]
     rule = f"at most {limit:.1%} of the rows of new files are bad"
     worst = tuple(
         warehouse.arrow(
             f"SELECT path AS file, rows_in, rows_quarantined FROM ({_NEW_FILES}) AS new WHERE rows_quarantined > 0 "
             "ORDER BY rows_quarantined DESC, path LIMIT 5",
-            {"run_id": run_id},
+            {"as_of": as_of},
         ).to_pylist()
     )
     success = bad <= limit * rows

@@ -1,13 +1,12 @@
 """Nothing lost between landing and core, and not too much of it bad."""
 
-from datetime import date, datetime
-from pathlib import Path
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from ecom_pipeline.quality import check_bad_row_share, check_conservation
 from ecom_pipeline.settings import Settings
-from ecom_pipeline.warehouse import Warehouse, publish
+from ecom_pipeline.warehouse import Warehouse
 
 NIGHT = date(2024, 3, 1)
 SETTINGS = Settings(profile="sample", max_bad_row_share=0.1)
@@ -114,9 +113,17 @@ def test_bad_rows_up_to_the_setting_pass_and_above_it_block(warehouse: Warehouse
     assert [example["file"] for example in validation.failures[0].examples] == ["orders/1.csv", "orders/2.csv"]
 
 
-def test_a_night_stopped_for_bad_rows_stays_stopped_when_it_is_run_again(warehouse: Warehouse, tmp_path: Path) -> None:
+def published(warehouse: Warehouse, *, night: date, at: str) -> None:
+    warehouse.run(
+        "INSERT INTO runs (run_id, as_of, step, status, started_at, seconds, code_version) "
+        "VALUES (:run, :night, 'analytics', 'succeeded', CAST(:at AS TIMESTAMP), 1, '0')",
+        {"run": f"run of {night}", "night": night, "at": at},
+    )
+
+
+def test_a_night_stopped_for_bad_rows_stays_stopped_when_it_is_run_again(warehouse: Warehouse) -> None:
     add_file(warehouse, 1, core=100)
-    publish(warehouse, target=tmp_path / "published.duckdb", keep_nights=5)
+    published(warehouse, night=NIGHT - timedelta(days=1), at="2024-01-02")
     warehouse.run("UPDATE ingest_files SET loaded_at = TIMESTAMP '2024-01-01', run_id = 'old'")
     add_file(warehouse, 2, core=5, bad=5, run_id="run-2")
     warehouse.run("UPDATE ingest_files SET loaded_at = TIMESTAMP '2999-01-01' WHERE file_id = 2")
@@ -126,8 +133,10 @@ def test_a_night_stopped_for_bad_rows_stays_stopped_when_it_is_run_again(warehou
     assert not bad_rows_block(warehouse, "run-4"), "mending the file does"
 
 
-def test_files_that_were_published_before_do_not_count(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_files_that_an_earlier_night_has_published_do_not_count(warehouse: Warehouse) -> None:
     add_file(warehouse, 1, core=5, bad=5)
     warehouse.run("UPDATE ingest_files SET loaded_at = TIMESTAMP '2024-01-01', run_id = 'old'")
-    publish(warehouse, target=tmp_path / "published.duckdb", keep_nights=5)
-    assert not bad_rows_block(warehouse, "run-2")
+    published(warehouse, night=NIGHT, at="2024-01-02")
+    assert bad_rows_block(warehouse, "run-2"), "this very night has published them: asked again, it answers the same"
+    published(warehouse, night=NIGHT - timedelta(days=1), at="2024-01-02")
+    assert not bad_rows_block(warehouse, "run-3")
