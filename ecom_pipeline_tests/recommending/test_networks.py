@@ -120,3 +120,13 @@ def test_a_blend_with_a_network_is_deterministic_and_survives_saving(tmp_path: P
     pd.testing.assert_frame_equal(out, NextItemRecommender.load(tmp_path).recommend(shop, k=5))
     assert "gru" in first.report()["validation"]
     assert first.report()["losses"]["gru"][-1] < first.report()["losses"]["gru"][0]
+
+
+def test_a_budget_cuts_the_training_short_and_leaves_a_model_that_serves() -> None:
+    shop = cyclic_shop(users=300)
+    recommender = NextItemRecommender("gru", time_budget_s=0.5).fit(shop)
+    assert recommender.report()["chosen"]["epochs"] == 1
+    # the spectral start already knows what goes with what
+    out = recommender.recommend(shop.query("position < 3"), k=5)
+    last = out["user_id"].map(shop.query("position == 2").set_index("user_id")["item_id"])
+    assert (((out["item_id"] - last) % 40) <= 5).mean() > 0.3
