@@ -59,9 +59,11 @@ def design(known: np.ndarray, calendar: np.ndarray, columns: Columns) -> np.ndar
 def moving_average(values: np.ndarray, weight: np.ndarray, span: int) -> np.ndarray:
     """Centred, weighted moving average along axis 1; values (n, T) or (n, T, p), weight (n, T)."""
     w = weight if values.ndim == 2 else weight[:, :, None]
-    total = np.cumsum(np.concatenate([np.zeros_like(values[:, :1]), values * w], axis=1), axis=1, dtype=np.float64)
-    count = np.cumsum(np.concatenate([np.zeros_like(w[:, :1]), w], axis=1), axis=1, dtype=np.float64)
     length = values.shape[1]
+    total = np.zeros((len(values), length + 1, *values.shape[2:]))
+    np.cumsum(values * w, axis=1, dtype=np.float64, out=total[:, 1:])
+    count = np.zeros((len(w), length + 1, *w.shape[2:]))
+    np.cumsum(w, axis=1, dtype=np.float64, out=count[:, 1:])
     low = np.maximum(np.arange(length) - span // 2, 0)
     high = np.minimum(np.arange(length) + span // 2 + 1, length)
     return ((total[:, high] - total[:, low]) / np.maximum(count[:, high] - count[:, low], 1e-9)).astype(np.float32)

@@ -206,8 +206,6 @@ def base_score(panel: Panel, *, link: Link, limit: int, origins: np.ndarray, hor
         alive = np.flatnonzero(tables.start < origin)
         if len(alive) == 0:
             continue
-        if len(alive) > VALIDATION_SERIES:
-            alive = alive[np.linspace(0, len(alive) - 1, VALIDATION_SERIES).astype(int)]
         batch = gather(tables, geometry, alive, np.full(len(alive), origin))
         u = batch.centre[:, None, None] + batch.bases / batch.stretch[:, None, None]
         scale = tables.scale[alive]
@@ -343,6 +341,7 @@ class Fitter:
         if limit < 2 or limit >= panel.observed:
             return "sqrt"
         candidates: tuple[Link, ...] = ("identity", "sqrt", "log")
+        panel = panel.sample(VALIDATION_SERIES)
         scores = {
             link: base_score(panel, link=link, limit=limit, origins=origins, horizon=self.horizon, patches=patches)
             for link in candidates

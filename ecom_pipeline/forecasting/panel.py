@@ -35,6 +35,22 @@ class Panel:
         """Number of dates ahead."""
         return len(self.grid) - self.observed
 
+    def sample(self, count: int) -> "Panel":
+        """At most `count` series, evenly spaced in the order of the ids."""
+        if len(self.ids) <= count:
+            return self
+        some = np.linspace(0, len(self.ids) - 1, count).astype(int)
+        return Panel(
+            ids=self.ids[some],
+            grid=self.grid,
+            offset=self.offset,
+            observed=self.observed,
+            y=self.y[some],
+            known={name: v[some] for name, v in self.known.items()},
+            past={name: v[some] for name, v in self.past.items()},
+            static={name: v[some] for name, v in self.static.items()},
+        )
+
     @property
     def start(self) -> np.ndarray:
         """First recorded position of each series, (N,) int; `observed` where nothing is recorded."""
