@@ -38,6 +38,7 @@ MODELS: tuple[str, ...] = ("blend", *NETWORKS, "co_visitation", "popularity")
 WIDTH = 128  # of spectral embeddings and networks
 NETWORK_POSITIONS = 2_400_000  # events that a network reads in all its epochs together, unless a budget says otherwise
 MIN_EPOCHS, MAX_EPOCHS = 1, 6
+RERANKER_SHARE = 0.6  # of the budget: when the re-ranker stops gathering cases
 TRAINING_SHARE = 0.4  # of the budget that is left: for training before the re-ranker and the refit
 LONG = CoVisitationSettings(history_decay=0.6)
 SHORT = CoVisitationSettings(window=2, backward=0.1, decay=0.5, history_decay=0.3)
@@ -180,6 +181,7 @@ def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan,
         report,
         repeats_allowed=plan.repeats_allowed,
         seed=plan.seed,
+        deadline=None if plan.time_budget_s is None else plan.started + RERANKER_SHARE * plan.time_budget_s,
     )
     report["seconds"]["reranker"], begun = clock() - begun, clock()
     plan.say("refitting", 0.7)

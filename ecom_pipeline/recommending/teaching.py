@@ -3,6 +3,7 @@
 What belongs here: from cases and sources to a re-ranker and its validation figures.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ VALIDATION_KS = (5, 10, 20)
 FUSION = 0.5  # where the weight of each source's log share starts: as a plain fusion of the sources
 FOLDS, MANY_CASES, RERANKER_SEEDS = 5, 1_500, 2
 TEACHING_CASES = 10_000  # cases that a re-ranker learns from, at most
+FEW_CASES = 1_000  # enough to stop at once a deadline (`time.monotonic`) has passed
 RERANKERS: dict[str, dict[str, Any]] = {
     "linear": {"hidden": 0, "decay": 0.03},
     "small": {"hidden": 12, "decay": 0.3},
@@ -43,6 +45,7 @@ def learn_reranker(
     *,
     repeats_allowed: bool,
     seed: int,
+    deadline: float | None,
 ) -> Reranker:
     """The re-ranker of a blend from held-out cases, each source's own figures beside it.
 
@@ -50,7 +53,7 @@ def learn_reranker(
     fold; the final one is the mean of several that learnt from all cases.
     """
     lesson, log_shares, fold, reached = _case_features(
-        cases, sources, popularity, repeats_allowed=repeats_allowed, seed=seed
+        cases, sources, popularity, repeats_allowed=repeats_allowed, seed=seed, deadline=deadline
     )
     n = len(lesson.target)
     names = feature_names(sources, cases.histories.kind_names)
@@ -101,6 +104,7 @@ def _case_features(
     *,
     repeats_allowed: bool,
     seed: int,
+    deadline: float | None,
 ) -> tuple[Lesson, np.ndarray, np.ndarray, int]:
     """The cases that can teach, each source's log shares (cases, candidates, sources) beside them, the fold of each
     case, and how many cases were looked at until there were enough."""
@@ -121,7 +125,8 @@ def _case_features(
         blocks.append(block)
         targets.append(cases.targets[users][block.rows])
         reached, taught = reached + len(users), taught + len(block.rows)
-        if taught >= TEACHING_CASES:
+        late = deadline is not None and time.monotonic() > deadline
+        if taught >= (FEW_CASES if late else TEACHING_CASES):
             break
     width = max((block.items.shape[1] for block in blocks), default=1)
     values = np.zeros((taught, width, len(names)), dtype=np.float32)
