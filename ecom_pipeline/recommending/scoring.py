@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 BLOCK_FLOATS = 16_000_000  # scores of a block: 64 MB
-GROUP = 64  # neighbouring items whose maximum stands for them in the first pass
+GROUP = 32  # neighbouring items whose maximum stands for them in the first pass
 
 
 def block_rows(n_items: int, *, limit: int = 1_024) -> int:

@@ -29,7 +29,7 @@ VALIDATION_KS = (5, 10, 20)
 FUSION = 0.5  # where the weight of each source's log share starts: as a plain fusion of the sources
 FOLDS, MANY_CASES, RERANKER_SEEDS = 5, 1_500, 2
 TEACHING_CASES = 10_000  # cases that a re-ranker learns from, at most
-FEW_CASES = 1_000  # enough to stop at once a deadline (`time.monotonic`) has passed
+FEW_CASES = 3_000  # enough to stop at once a deadline (`time.monotonic`) has passed
 RERANKERS: dict[str, dict[str, Any]] = {
     "linear": {"hidden": 0, "decay": 0.03},
     "small": {"hidden": 12, "decay": 0.3},
