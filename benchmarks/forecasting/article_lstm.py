@@ -50,11 +50,11 @@ def run(task: Task, seed: int) -> pd.DataFrame:
     filled = (wide.ffill(axis=1) if task.fill == "forward" else wide).fillna(0.0).to_numpy()
     parts = []
     for cutoff in task.cutoffs:
-        origin = int(np.searchsorted(dates, pd.Timestamp(cutoff), side="right"))
+        origin = int(dates.searchsorted(pd.Timestamp(cutoff), side="right"))
         out = forecast_cutoff(filled, origin=origin, horizon=task.horizon, seed=seed)
         ahead = dates[origin : origin + task.horizon]
-        rows = pd.DataFrame(out[:, : len(ahead)], index=wide.index, columns=ahead).stack().rename("mean").reset_index()
-        rows.columns = ["unique_id", "ds", "mean"]
+        rows = pd.DataFrame(out[:, : len(ahead)], index=wide.index, columns=ahead).stack().reset_index()
+        rows.columns = pd.Index(["unique_id", "ds", "mean"])
         rows["horizon"] = rows["ds"].map({d: k + 1 for k, d in enumerate(ahead)})
         rows["cutoff"] = pd.Timestamp(cutoff)
         begun = frame[(frame["ds"] <= cutoff) & frame["y"].notna()]["unique_id"].unique()

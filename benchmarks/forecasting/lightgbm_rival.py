@@ -91,7 +91,7 @@ def main() -> None:
     ).astype(float)
     parts, began, processor = [], time.monotonic(), time.process_time()
     for cutoff in task.cutoffs if arguments.split == "test" else task.validation:
-        origin = int(np.searchsorted(dates, pd.Timestamp(cutoff), side="right"))
+        origin = int(dates.searchsorted(pd.Timestamp(cutoff), side="right"))
         last = origin - task.horizon
         low = max(min(28, last // 2), last - 7 * ORIGINS)
         rows, targets = [], []
@@ -127,10 +127,10 @@ def main() -> None:
         parts.append(forecast.merge(frame[["unique_id", "ds", "y"]], on=["unique_id", "ds"]))
     print(f"seconds={time.monotonic() - began:.1f} cpu_seconds={time.process_time() - processor:.1f}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = pd.concat(parts, ignore_index=True).assign(point=lambda r: r["p50"])
+    scored = pd.concat(parts, ignore_index=True).assign(point=lambda r: r["p50"])
     for name in ("p05", "p25", "p75", "p95"):
-        rows[name] = np.nan
-    rows.to_parquet(arguments.out / f"lightgbm-{task.name}-{arguments.split}.parquet")
+        scored[name] = np.nan
+    scored.to_parquet(arguments.out / f"lightgbm-{task.name}-{arguments.split}.parquet")
 
 
 if __name__ == "__main__":

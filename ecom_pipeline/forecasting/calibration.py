@@ -16,6 +16,7 @@ LEAST_ROWS = 100
 LEAST_WIDTH = 0.05
 KNEE = 0.2
 """In units of a series' size (its mean sales lately)."""
+SCORE_DECIMALS = 4
 
 
 def bucket_of(step: np.ndarray, horizon: int) -> np.ndarray:
@@ -63,7 +64,9 @@ class Calibration:
             some = np.linspace(0, len(y) - 1, limit).astype(np.int64)
             y, quantiles, step = y[some], quantiles[some], step[some]
         spread = _spread_out(quantiles)
-        scores = ((_spread_out(y)[:, None] - spread) / _width(spread)[:, None]).astype(np.float32)
+        scores = (_spread_out(y)[:, None] - spread) / _width(spread)[:, None]
+        # One of the scores becomes the correction of every forecast: the last bits of a float must not choose it.
+        scores = np.round(scores, SCORE_DECIMALS).astype(np.float32)
         newest = int(self.batch.max(initial=-1)) + 1
         stay = self.batch > newest - keep
         return Calibration(
