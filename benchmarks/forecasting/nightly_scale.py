@@ -23,7 +23,7 @@ def synthetic(*, series: int, days: int, seed: int = 0) -> pd.DataFrame:
     promo = rng.random((series, days), dtype=np.float32) < 0.05
     y = rng.poisson(level[:, None] * week[None] * (1 + promo)).astype(np.float32)
     codes = np.repeat(np.arange(series, dtype=np.int32), days)
-    ids = pd.Categorical.from_codes(pd.Index(codes), categories=[f"p{k:06d}" for k in range(series)])
+    ids = pd.Categorical.from_codes(pd.Index(codes), categories=pd.Index([f"p{k:06d}" for k in range(series)]))
     return pd.DataFrame(
         {"unique_id": ids, "ds": np.tile(dates, series), "y": y.ravel(), "promo": promo.ravel().astype(np.float32)}
     )
