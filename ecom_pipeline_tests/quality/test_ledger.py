@@ -140,3 +140,16 @@ def test_files_that_an_earlier_night_has_published_do_not_count(warehouse: Wareh
     assert bad_rows_block(warehouse, "run-2"), "this very night has published them: asked again, it answers the same"
     published(warehouse, night=NIGHT - timedelta(days=1), at="2024-01-02")
     assert not bad_rows_block(warehouse, "run-3")
+
+
+def test_a_bad_file_that_came_after_the_night_is_not_lost_in_the_crowd_of_the_good(warehouse: Warehouse) -> None:
+    add_file(warehouse, 1, core=100_000)
+    warehouse.run("UPDATE ingest_files SET loaded_at = TIMESTAMP '2024-01-01', run_id = 'old'")
+    published(warehouse, night=NIGHT, at="2024-01-02")
+    before = check_bad_row_share(warehouse, settings=SETTINGS, as_of=NIGHT, run_id="run-2")
+    assert not before.blocks
+    assert before.results[0].observed == "0 of 100,000 rows of 1 new files (0.0%)"
+    add_file(warehouse, 2, core=0, bad=10, run_id="run-3")
+    after = check_bad_row_share(warehouse, settings=SETTINGS, as_of=NIGHT, run_id="run-3")
+    assert after.blocks
+    assert "10 of 10 rows of 1 new files" in after.sentence
