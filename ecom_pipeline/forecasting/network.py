@@ -13,6 +13,9 @@ import tensorflow as tf
 
 from ecom_pipeline.forecasting.link import LOG_FLOOR
 from ecom_pipeline.forecasting.types import LEVELS, MEDIAN, Cell, Link
+from ecom_pipeline.tensorflow_threads import use_one_thread
+
+use_one_thread()
 
 NORMAL = (-1.645, -1.282, -0.674, 0.0, 0.674, 1.282, 1.645)
 """Standard normal quantiles at LEVELS: where the untrained quantile heads stand."""

@@ -15,6 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from ecom_pipeline.recommending.spectral import SCALE, Spectral
+from ecom_pipeline.tensorflow_threads import use_one_thread
+
+use_one_thread()
 
 Cell = Literal["gru", "lstm", "simple_rnn", "transformer"]
 GATES: dict[str, int] = {"gru": 3, "lstm": 4, "simple_rnn": 1}

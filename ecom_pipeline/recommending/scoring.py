@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from ecom_pipeline.tensorflow_threads import use_one_thread
+
 BLOCK_FLOATS = 16_000_000  # scores of a block: 64 MB
 GROUP = 32  # neighbouring items whose maximum stands for them in the first pass
 
@@ -25,6 +27,8 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """
     import tensorflow as tf
 
+    use_one_thread()
+
     items, values = _best(tf.convert_to_tensor(scores), min(k, scores.shape[1]))
     return items.numpy(), values.numpy()
 
@@ -34,6 +38,8 @@ def factor_top_k(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k items with the largest inner product, exactly, for queries (rows, d) and factors (items, d)."""
     import tensorflow as tf
+
+    use_one_thread()
 
     # whole groups, so that a block of scores is never copied to be cut
     padding = -len(factors) % GROUP
@@ -60,6 +66,8 @@ def _best(scores: Any, k: int) -> tuple[Any, Any]:
     pass for the maxima instead of a heap over every score.
     """
     import tensorflow as tf
+
+    use_one_thread()
 
     rows, n_items = scores.shape
     groups = n_items // GROUP
