@@ -1,4 +1,4 @@
-"""TensorFlow on one thread, so that the same data, settings and seed give the same model bit for bit.
+"""TensorFlow on one thread, for the sake of models that come out the same from the same data, settings and seed.
 
 With several threads the last bits differ from run to run, op determinism or not, and training carries them into
 the second digit. The networks here are small, and gain little from a second thread.
