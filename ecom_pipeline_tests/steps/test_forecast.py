@@ -154,7 +154,7 @@ def test_what_happens_after_the_night_changes_neither_model_nor_forecasts(
         after = rows(elsewhere, NIGHT)
 
     assert again.name == promoted.name
-    assert again.manifest.metrics == promoted.manifest.metrics
+    pd.testing.assert_frame_equal(pd.DataFrame(again.manifest.metrics), pd.DataFrame(promoted.manifest.metrics))
     pd.testing.assert_frame_equal(after, before)
 
 
