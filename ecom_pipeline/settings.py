@@ -76,7 +76,9 @@ class Settings(BaseModel):
     )
 
     retrain_after_days: int = Field(7, gt=0, description="Age in days at which a model is trained anew.")
-    keep_nights: int = Field(400, gt=0, description="Past nights kept in the published file.")
+    keep_nights: int = Field(
+        90, gt=0, description="Past nights kept in the published file; the warehouse keeps them all."
+    )
 
     schedule_time: str = Field(
         "02:00",

@@ -75,7 +75,7 @@ def _update_feed(
     warehouse.connection.execute(
         f"CREATE TABLE IF NOT EXISTS keys_{feed} (row_key UBIGINT, reader INTEGER, file_id INTEGER, line BIGINT)"
     ).fetchall()
-    orders_tell = feed == "browse" and _orders_tell_purchases(warehouse, profile)
+    orders_tell = feed == "browse" and _orders_tell_purchases(warehouse)
     _judge_anew_if_changed(warehouse, feed, stagings, orders_tell=orders_tell)
 
     sources = [source for source in sources_of(profile) if source.feed == feed]
@@ -91,9 +91,7 @@ def _update_feed(
     return touched
 
 
-def _orders_tell_purchases(warehouse: Warehouse, profile: SourceProfile) -> bool:
-    if profile.purchases_from is not None:
-        return profile.purchases_from == "orders"
+def _orders_tell_purchases(warehouse: Warehouse) -> bool:
     return bool(warehouse.scalar("SELECT count(*) > 0 FROM core_order_lines"))
 
 

@@ -329,9 +329,6 @@ class SourceProfile(_Checked):
     name: Identifier
     description: str = ""
     shop: Shop
-    purchases_from: Literal["orders", "browse"] | None = Field(
-        None, description="Feed whose purchases count; default: orders as soon as any have come, else browse."
-    )
     lookups: dict[Identifier, Lookup] = Field(default_factory=dict)
     feeds: Feeds
 

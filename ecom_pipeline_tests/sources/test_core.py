@@ -171,17 +171,6 @@ def test_purchases_count_once_as_soon_as_orders_have_come(tmp_path: Path) -> Non
         assert shop.is_conserved()
 
 
-def test_the_profile_may_say_whose_purchases_count(tmp_path: Path) -> None:
-    with open_shop(tmp_path, ORDERS + BROWSE + "purchases_from: browse\n") as shop:
-        shop.write("browse/a.csv", BROWSE_HEADER + "ann,apple,buy,,1,2024-01-05\n")
-        shop.write("orders/a.csv", HEADER + "1,ann,apple,1,1.5,2024-01-05\n")
-        shop.ingest()
-        assert shop.rows("SELECT event, feed FROM core_events ORDER BY ALL") == [
-            ("purchase", "browse"),
-            ("purchase", "orders"),
-        ]
-
-
 def test_files_and_feeds_that_leave_the_profile_leave_core(tmp_path: Path) -> None:
     with open_shop(tmp_path, ORDERS + BROWSE) as shop:
         shop.write("orders/a.csv", HEADER + "1,ann,apple,1,1.5,2024-01-05\n")
