@@ -23,7 +23,7 @@ UNION ALL SELECT file_id, count(*) AS n FROM duplicates_products GROUP BY file_i
 UNION ALL SELECT file_id, count(*) AS n FROM duplicates_promotions GROUP BY file_id
 """
 
-_LOST = f"""
+LOST_ROWS = f"""
 WITH here AS (SELECT file_id, sum(n) AS n FROM (
 {_ROWS_NOW}) AS parts GROUP BY file_id)
 SELECT files.path AS file, here.file_id AS file_id, files.rows_in AS rows_in, coalesce(here.n, 0) AS rows_found
@@ -54,7 +54,7 @@ def check_conservation(warehouse: Warehouse, *, as_of: date, run_id: str) -> Tab
             "ingest_files",
             rule="the rows of every file are in core, in quarantine or among the duplicates",
             name="rows_are_conserved",
-            sql=_LOST,
+            sql=LOST_ROWS,
             parameters={},
             rows_checked=files,
             to_do="Run the night again; if it stays, move the warehouse away: it is rebuilt from landing.",
