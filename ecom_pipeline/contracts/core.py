@@ -127,6 +127,11 @@ CORE_PROMOTIONS = Table(
         Column("kind", "VARCHAR", "discount, coupon, ad, feature, …", nullable=False),
         Column("starts_on", "DATE", "First day.", nullable=False),
         Column("ends_on", "DATE", "Last day.", nullable=False),
+        Column(
+            "announced_on",
+            "DATE",
+            "Day on which it was in the plan; nights before do not know it. Null: known all along.",
+        ),
         Column("depth", "DOUBLE", "Discount as a share of the price, 0 to 1; null where there is none."),
         *_PROVENANCE,
     ),

@@ -284,7 +284,7 @@ def _columns_of(
         columns["kind"] = "'discount'"
         notes.append("no column gives the kind of promotion: every row is taken as a discount")
     if feed == "promotions":
-        columns |= {name: roles[name].expression for name in ("starts_on", "ends_on")}
+        columns |= {name: roles[name].expression for name in ("starts_on", "ends_on", "announced_on") if name in roles}
     if feed != "products" and "user_id" not in columns:
         notes.append("no column was recognised as the user: every row is a guest's")
     ordered = {name: columns[name] for name in feed_columns(feed) if name in columns}

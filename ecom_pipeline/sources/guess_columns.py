@@ -47,12 +47,13 @@ NAME_HINTS: dict[str, tuple[str, ...]] = {
     "channel": ("channel", "country", "device", "store", "platform", "storeid"),
     "status": (),
     "starts_on": ("startson", "startdate", "start", "from", "validfrom"),
+    "announced_on": ("announcedon", "announced", "plannedon", "createdon"),
     "ends_on": ("endson", "enddate", "end", "to", "validto", "until"),
     "kind": ("kind", "promotype", "promotiontype"),
     "stock": ("stock", "inventory"),
 }
 _NUMERIC_ROLES = frozenset({"quantity", "price", "stock"})
-_TIME_ROLES = frozenset({"time", "starts_on", "ends_on"})
+_TIME_ROLES = frozenset({"time", "starts_on", "ends_on", "announced_on"})
 _EVENT_WORDS: dict[str, str] = {
     "view": "view click pv pageview page_view detail product_view impression browse",
     "cart": "cart addtocart add_to_cart add basket addtobasket",

@@ -268,6 +268,17 @@ def test_promotions_of_a_product_and_of_a_category_mark_their_days(shop: CoreRow
     assert future == [(day(4), True, 0.5), (day(5), True, 0.5), (day(6), True, 0.5)]
 
 
+@pytest.mark.parametrize(("night", "known"), [(2, False), (3, True)])
+def test_a_night_plans_with_the_promotions_that_were_announced_by_then(shop: CoreRows, night: int, known: bool) -> None:
+    shop.order(0, "a", 1)
+    shop.promotion(5, 5, item_id="a", announced_on=day(3))
+    shop.build(night, horizon_days=4)
+    promoted = shop.warehouse.rows(
+        "SELECT on_promotion FROM feat_sales_future WHERE series_id = 'a' AND date = :date", {"date": day(5)}
+    )
+    assert promoted == [(known,)]
+
+
 def test_a_promotion_without_a_discount_has_depth_zero(shop: CoreRows) -> None:
     shop.order(0, "a", 1)
     shop.promotion(0, 0, item_id="a", kind="feature")

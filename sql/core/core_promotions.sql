@@ -6,6 +6,7 @@ SELECT
   kind,
   starts_on,
   ends_on,
+  announced_on,
   depth,
   file_id,
   line,

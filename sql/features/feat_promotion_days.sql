@@ -1,5 +1,10 @@
--- Each product on each day of a promotion of it, or of a category above it, past and planned.
-WITH items AS (
+-- Each product on each day of a promotion of it, or of a category above it, past and planned, as known on the night.
+WITH known AS (
+  SELECT item_id, category, starts_on, ends_on, depth
+  FROM core_promotions
+  WHERE announced_on IS NULL OR announced_on <= :as_of
+),
+items AS (
   SELECT item_id, category_path FROM feat_items
 ),
 paths AS (
@@ -8,7 +13,7 @@ paths AS (
 category_promotions AS (
   SELECT p.category_path, c.starts_on, c.ends_on, c.depth
   FROM paths AS p
-  JOIN core_promotions AS c
+  JOIN known AS c
     ON p.category_path = c.category
     OR substr(p.category_path, 1, length(c.category) + 3) = concat(c.category, ' > ')
   WHERE c.item_id IS NULL
@@ -16,7 +21,7 @@ category_promotions AS (
 promoted AS (
   SELECT i.item_id, c.starts_on, c.ends_on, c.depth
   FROM items AS i
-  JOIN core_promotions AS c ON i.item_id = c.item_id
+  JOIN known AS c ON i.item_id = c.item_id
   UNION ALL
   SELECT i.item_id, c.starts_on, c.ends_on, c.depth
   FROM items AS i
