@@ -2,9 +2,9 @@
 
     python -m benchmarks.crashes --source DIR --moments 100 --work /tmp/crashes
 
-DIR holds the by-day files of online_retail (default: the shared data). A small home is made of some weeks of it, and two
-nights are run. Then, moment after moment, the next night is started on a copy and killed: in every step in turn, at a
-random point of its usual duration. After each kill
+DIR holds the by-day files of online_retail (default: the shared data). A small home is made of some weeks of it, and
+two nights are run. Then, moment after moment, the next night is started on a copy and killed: in every step in turn,
+at a random point of its usual duration. After each kill
 
 - the warehouse opens, and every block of it can be read;
 - the ledger agrees with the tables;

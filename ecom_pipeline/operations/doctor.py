@@ -195,9 +195,9 @@ def _models(home: Home) -> Iterator[Finding]:
                     "models",
                     "damaged",
                     f"{model} {version.name}: {', '.join(wrong)} missing or damaged",
-                    f"Restore {version} from a backup, or go back to the version before it: ecom-pipeline models rollback "
-                    f"{model}. Where there is none, ecom-pipeline models reject {model} {version.name}: the baseline "
-                    "stands in until the next training.",
+                    f"Restore {version} from a backup, or go back to the version before it: ecom-pipeline models "
+                    f"rollback {model}. Where there is none: ecom-pipeline models reject {model} {version.name}; the "
+                    "baseline stands in until the next training.",
                 )
             else:
                 whole += 1
