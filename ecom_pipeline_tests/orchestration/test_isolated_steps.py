@@ -29,8 +29,17 @@ def home(tmp_path: Path) -> Home:
 
 def test_steps_in_processes_of_their_own_share_the_warehouse(home: Home) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "ecom_pipeline.definitions"]
-        + ["--select", "group:raw"],
+        [
+            sys.executable,
+            "-m",
+            "dagster",
+            "asset",
+            "materialize",
+            "-m",
+            "ecom_pipeline.definitions",
+            "--select",
+            "group:raw",
+        ],
         cwd=home.root,
         env={
             **os.environ,
