@@ -27,6 +27,7 @@ import random
 import shutil
 import sys
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -59,7 +60,7 @@ SETTINGS = {
     "retrain_after_days": 1,
     "threads": 1,
 }
-SHORT_PLAN = {"steps": 30, "final_steps": 20, "update_steps": 20}
+SHORT_PLAN = {"steps": 10, "final_steps": 10, "update_steps": 10, "units": 8, "hidden": 8, "batch_size": 16}
 OF_THE_RUN = {"run_id", "published_at", "loaded_at", "modified_at"}
 BEFORE_FIRST = "before the first step"
 AFTER_LAST = "after the last step"
@@ -87,7 +88,7 @@ def main() -> None:
     )
     parser.add_argument("--moments", type=int, default=100)
     parser.add_argument("--weeks", type=int, default=10, help="weeks of orders in the home")
-    parser.add_argument("--one-in", type=int, default=20, help="keep one customer in so many")
+    parser.add_argument("--one-in", type=int, default=40, help="keep one product in so many")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     preload()
@@ -181,7 +182,7 @@ def prepare(work: Path, *, source: Path, weeks: int, one_in: int) -> dict[str, A
 
 
 def make_exports(source: Path, target: Path, *, weeks: int, one_in: int) -> date:
-    """The first `weeks` of the by-day files with one customer in `one_in`; returns the last day."""
+    """The first `weeks` of the by-day files with one product in `one_in`; returns the last day."""
     target.mkdir(parents=True)
     files = sorted(source.glob("*.csv"))
     if not files:
@@ -193,8 +194,8 @@ def make_exports(source: Path, target: Path, *, weeks: int, one_in: int) -> date
             break
         with file.open(encoding="utf-8", newline="") as stream:
             header, *rows = list(csv.reader(stream))
-        customer = header.index("CustomerID")
-        kept = [row for row in rows if row[customer] and int(float(row[customer])) % one_in == 0]
+        item = header.index("StockCode")
+        kept = [row for row in rows if zlib.crc32(row[item].upper().encode()) % one_in == 0]
         if kept:
             with (target / file.name).open("w", encoding="utf-8", newline="") as stream:
                 csv.writer(stream, lineterminator="\n").writerows([header, *kept])

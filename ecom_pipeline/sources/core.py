@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ecom_pipeline.sources import ledger
 from ecom_pipeline.sources.files import Source, sources_of
-from ecom_pipeline.sources.landing import UNREADABLE
+from ecom_pipeline.sources.loading import UNREADABLE
 from ecom_pipeline.sources.lookups import update_lookups
 from ecom_pipeline.sources.profile import CORE_TABLE_OF, Feed, SourceProfile
 from ecom_pipeline.sources.staging import Staging, raw_text

@@ -21,6 +21,9 @@ UNFINISHED_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", ".filepart", 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 UTF8_BOM = b"\xef\xbb\xbf"
+HARMLESS_BYTES = 64 << 20
+MOST_TIMES_ITS_SIZE = 200
+"""Packed files that grow more are refused once they are past HARMLESS_BYTES; exports shrink 5 to 30 times."""
 
 
 class FileRefusedError(ValueError):
@@ -73,8 +76,17 @@ class Fingerprint:
     newlines: int
     """Line feeds in the unpacked text; -1 for formats that have no lines."""
     carriage_returns: int
+    pairs: int
+    """Carriage returns with a line feed behind them."""
     ends_with_newline: bool
     has_nul: bool
+
+    @property
+    def has_mixed_line_ends(self) -> bool:
+        """Whether there are line ends of more than one kind, counting those between quotes."""
+        if not self.newlines or not self.carriage_returns:
+            return False
+        return not self.pairs == self.newlines == self.carriage_returns
 
 
 def sources_of(profile: SourceProfile) -> tuple[Source, ...]:
@@ -185,9 +197,9 @@ def fingerprint(file: LandingFile, compression: str) -> Fingerprint:
         with file.absolute.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if not counts_lines:
-        return Fingerprint(digest, -1, 0, True, False)
+        return Fingerprint(digest, -1, 0, 0, True, False)
     running = hashlib.sha256()
-    newlines = returns = 0
+    newlines = returns = pairs = unpacked = 0
     has_nul = False
     last = b"\n"
     try:
@@ -197,10 +209,21 @@ def fingerprint(file: LandingFile, compression: str) -> Fingerprint:
                     running.update(chunk)
                 newlines += chunk.count(b"\n")
                 returns += chunk.count(b"\r")
+                pairs += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+                unpacked += len(chunk)
+                _refuse_bomb(file, unpacked)
                 has_nul = has_nul or b"\x00" in chunk
                 last = chunk[-1:]
     except (OSError, EOFError) as error:
         raise cut_short(file, error) from error
     if compression == "none":
         digest = running.hexdigest()
-    return Fingerprint(digest, newlines, returns, last in b"\r\n", has_nul)
+    return Fingerprint(digest, newlines, returns, pairs, last in b"\r\n", has_nul)
+
+
+def _refuse_bomb(file: LandingFile, unpacked: int) -> None:
+    if unpacked > HARMLESS_BYTES and unpacked > MOST_TIMES_ITS_SIZE * file.bytes:
+        raise FileRefusedError(
+            f"{file.path}: unpacks to more than {MOST_TIMES_ITS_SIZE} times its size, as no export does; if it is one, "
+            "send it unpacked or in several files"
+        )

@@ -5,7 +5,7 @@ Of several rows with one key, the last by path and line holds: a later export co
 
 from ecom_pipeline.sources import ledger
 from ecom_pipeline.sources.files import sources_of
-from ecom_pipeline.sources.landing import UNREADABLE
+from ecom_pipeline.sources.loading import UNREADABLE
 from ecom_pipeline.sources.profile import FEEDS, Lookup, SourceProfile, lookup_feed
 from ecom_pipeline.sources.staging import raw_rows, raw_text, tried
 from ecom_pipeline.warehouse import Warehouse

@@ -5,7 +5,7 @@ What a key means is told to users in docs/source-profiles.md.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -153,6 +153,13 @@ class Time(_Checked):
     value: Sql
     formats: Annotated[tuple[Annotated[str, AfterValidator(_time_format)], ...], BeforeValidator(_as_list)]
     zone: TimeZone | None = Field(None, description="Zone of the written times; default: the shop's.")
+    earliest: date = Field(date(1990, 1, 1), ge=date(1900, 1, 1), description="Rows before this day are quarantined.")
+    days_ahead: int | None = Field(
+        2,
+        ge=0,
+        le=3650,
+        description="Rows more than so many days after they are loaded are quarantined; null: there is no such limit.",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Time":

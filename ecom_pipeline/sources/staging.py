@@ -20,7 +20,9 @@ _TIME_COLUMNS: dict[Feed, tuple[str, str]] = {
     "orders": ("ordered_at", "order_date"),
     "browse": ("event_ts", "event_date"),
 }
-_NOUNS = {"DOUBLE": "a number", "DATE": "a date", "BOOLEAN": "true or false", "INTEGER": "a whole number"}
+LARGEST_NUMBER = "1e12"
+"""No quantity and no price of a shop is larger; NaN and the infinities are not smaller either."""
+_NOUNS = {"DOUBLE": "a number below 1e12", "DATE": "a date", "BOOLEAN": "true or false", "INTEGER": "a whole number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,31 @@ class Staging:
             rules.append(
                 Rule(
                     "bad_time",
-                    f"{stamp} IS NULL OR {stamp} < TIMESTAMP '1900-01-01' OR {stamp} >= TIMESTAMP '2200-01-01'",
-                    "the time cannot be read as " + " or ".join(self.reader.time.formats) + " between 1900 and 2200",
+                    f"{stamp} IS NULL",
+                    "the time cannot be read as " + " or ".join(self.reader.time.formats),
                 )
             )
+            rules += self._plausible_times(stamp)
         return rules
+
+    def _plausible_times(self, stamp: str) -> list[Rule]:
+        time = self.reader.time
+        if time is None:
+            return []
+        early = Rule(
+            "time_too_early",
+            f"{stamp} < TIMESTAMP '{time.earliest.isoformat()}'",
+            f"the time is before {time.earliest} (time.earliest in the profile), or has its parts in another order",
+        )
+        if time.days_ahead is None:
+            return [early, Rule("time_in_future", f"{stamp} >= TIMESTAMP '2200-01-01'", "the time is after 2200")]
+        loaded = "(SELECT max(loaded_at) FROM ingest_files)"
+        late = Rule(
+            "time_in_future",
+            f"{stamp} > {loaded} + INTERVAL {time.days_ahead} DAY",
+            f"the time is more than {time.days_ahead} days after the file was loaded (time.days_ahead in the profile)",
+        )
+        return [early, late]
 
     def judging_rules(self) -> list[Rule]:
         """What must hold of a typed row: required values, the profile's rules, then the contract's."""
@@ -245,7 +267,7 @@ class Staging:
             return f"{given} AS {column.name}"
         cast = f"TRY_CAST({given} AS {column.type})"
         if column.type == "DOUBLE":
-            cast = f"CASE WHEN isfinite({cast}) THEN {cast} END"
+            cast = f"CASE WHEN abs({cast}) < {LARGEST_NUMBER} THEN {cast} END"
         return f"{cast} AS {column.name}"
 
 

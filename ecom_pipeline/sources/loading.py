@@ -1,0 +1,296 @@
+"""Loading batches of files: their rows into raw tables, bad rows into quarantine, each file with its ledger entry.
+
+Which files are loaded together, and what becomes of those that cannot be, is landing.py's business.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+
+import pyarrow as pa
+
+from ecom_pipeline.contracts import Table
+from ecom_pipeline.contracts import table as table_contract
+from ecom_pipeline.sources import ledger
+from ecom_pipeline.sources.expressions import checked_expression
+from ecom_pipeline.sources.files import Fingerprint, LandingFile, Source
+from ecom_pipeline.sources.line_numbers import RowLines, lines_of_rows
+from ecom_pipeline.sources.mending import NUL_BYTE, OPEN_QUOTE, Mended
+from ecom_pipeline.sources.profile import Lookup
+from ecom_pipeline.sources.readers import (
+    FILENAME_COLUMN,
+    ROW_COLUMN,
+    TEXT_COLUMN,
+    Layout,
+    literal,
+    quoted,
+    read_statement,
+)
+from ecom_pipeline.warehouse import Warehouse
+
+REJECTS = "landing_rejects"
+UNREADABLE = "unreadable"
+OPEN_QUOTE_ERRORS = ("UNQUOTED VALUE", "LINE SIZE OVER MAXIMUM")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that was looked at and is to be loaded."""
+
+    file: LandingFile
+    file_id: int
+    known: ledger.Entry | None
+    compression: str
+    layout: Layout
+    seen: Fingerprint
+    """Of what is read; its hash is that of the file in landing."""
+    mended: Mended | None = None
+
+    @property
+    def reads(self) -> LandingFile:
+        """The file to read: that in landing, or a mended copy of it."""
+        return self.mended.file if self.mended is not None else self.file
+
+
+class ChangedWhileReadError(Exception):
+    """A file was written to while it was read."""
+
+
+class OpenQuotesError(Exception):
+    """Quotes that open and do not close have swallowed the rows behind them; `offsets` are those of their lines."""
+
+    def __init__(self, offsets: list[int], first_record: int) -> None:
+        super().__init__(offsets)
+        self.offsets = offsets
+        self.first_record = first_record
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejected:
+    """A row that cannot be parsed: its number among the records (from 1), offset in what was read, text, and why."""
+
+    record: int
+    offset: int
+    text: str
+    why: str
+    swallows: bool
+    """Whether it reaches over several lines because of a quote."""
+
+
+def load_together(warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: str) -> tuple[int, int]:
+    """Load files of one source and layout; rows in, and how many of them are unreadable.
+
+    Raises:
+        ChangedWhileReadError: if a file was written to meanwhile.
+        OpenQuotesError: if a quote that does not close has swallowed rows.
+        duckdb.Error: if the files cannot be read together.
+    """
+    connection = warehouse.connection
+    source, layout = batch[0].file.source, batch[0].layout
+    sql, paths = read_statement([candidate.reads for candidate in batch], layout, rejects=REJECTS)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS {sql}", [paths]).fetchall()
+    of_feed = _is_of_feed(source)
+    # a batch of one file, which may be large, carries no names: comparing them would cost more than reading the rows
+    name = FILENAME_COLUMN if len(batch) > 1 else literal(str(batch[0].reads.absolute))
+    counts = {
+        name: (first, rows, wanted)
+        for name, first, rows, wanted in connection.execute(
+            f"SELECT {name}, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY 1"
+        ).fetchall()
+    }
+    rejected = _rejected_rows(warehouse, batch)
+    _refuse_open_quotes(batch, rejected)
+    for candidate in batch:
+        status = candidate.file.absolute.stat()
+        if status.st_size != candidate.file.bytes or status.st_mtime_ns // 1000 != _microseconds(candidate.file):
+            raise ChangedWhileReadError
+
+    add_raw_columns(warehouse, source.raw_table, layout.columns)
+    _remove_raw_rows(warehouse, source, [candidate.file_id for candidate in batch if candidate.known is not None])
+    file_rows: list[tuple[str, int, int]] = []
+    irregular: list[pa.Table] = []
+    loaded: list[ledger.Loaded] = []
+    unreadable: list[tuple[int, int, str, str]] = []
+    for candidate in batch:
+        name = str(candidate.reads.absolute)
+        first, rows, wanted = counts.get(name, (0, 0, 0))
+        bad = rejected.get(name, [])
+        file_rows.append((name, candidate.file_id, layout.first_line - first))
+        lines = _lines_if_irregular(candidate, rows=rows, rejected=[row.record for row in bad])
+        if lines is not None:
+            irregular.append(
+                pa.table({"row_number": pa.array(range(first, first + rows), pa.int64()), "line": lines.of_rows})
+            )
+        numbers = [row.record for row in bad] if lines is None else [int(line) for line in lines.of_rejected]
+        unreadable += [
+            (candidate.file_id, line, *_in_words(candidate, row)) for line, row in zip(numbers, bad, strict=True)
+        ]
+        loaded.append(
+            ledger.Loaded(
+                file=candidate.file,
+                file_id=candidate.file_id,
+                sha256=candidate.seen.sha256,
+                rows_in=wanted + len(bad),
+                rows_unreadable=len(bad),
+            )
+        )
+    _quarantine_unreadable(warehouse, source, unreadable, run_id=run_id)
+    ledger.put(warehouse, loaded, run_id=run_id)
+    _insert_raw(warehouse, source, layout, file_rows, irregular)
+    return sum(file.rows_in for file in loaded), sum(file.rows_unreadable for file in loaded)
+
+
+def _insert_raw(
+    warehouse: Warehouse,
+    source: Source,
+    layout: Layout,
+    file_rows: list[tuple[str, int, int]],
+    irregular: list[pa.Table],
+) -> None:
+    connection = warehouse.connection
+    names, ids, offsets = zip(*file_rows, strict=True)
+    files = pa.table({"name": pa.array(names), "file_id": pa.array(ids, pa.int32()), "line_offset": pa.array(offsets)})
+    columns = ", ".join(quoted(name) for name in layout.columns)
+    values = ", ".join(f"incoming.{quoted(name)}" for name in layout.columns)
+    file_id, offset = (
+        ("batch_files.file_id", "batch_files.line_offset") if len(ids) > 1 else (str(ids[0]), str(offsets[0]))
+    )
+    line = f"incoming.rowid + ({offset})"
+    if source.files.format == "parquet":
+        line = f"incoming.{ROW_COLUMN} + 1"
+    join = f"JOIN batch_files ON batch_files.name = incoming.{FILENAME_COLUMN}" if len(ids) > 1 else ""
+    if irregular:
+        connection.register("batch_lines", pa.concat_tables(irregular))
+        join += " LEFT JOIN batch_lines ON batch_lines.row_number = incoming.rowid"
+        line = f"COALESCE(batch_lines.line, {line})"
+    connection.register("batch_files", files)
+    try:
+        connection.execute(
+            f"INSERT INTO {source.raw_table} (_file_id, _line, {columns}) "
+            f"SELECT {file_id}, {line}, {values} FROM incoming {join} WHERE {_is_of_feed(source)}"
+        ).fetchall()
+    finally:
+        connection.unregister("batch_files")
+        if irregular:
+            connection.unregister("batch_lines")
+
+
+def _rejected_rows(warehouse: Warehouse, batch: Sequence[Candidate]) -> dict[str, list[_Rejected]]:
+    """By file, in order: the rows that cannot be parsed."""
+    if batch[0].file.source.files.format == "parquet":
+        return {}
+    rows = warehouse.connection.execute(
+        "SELECT scans.file_path, errors.line, min(errors.line_byte_position) - 1, any_value(errors.csv_line), "
+        "min(errors.error_message), "
+        f"bool_or(errors.error_type IN {OPEN_QUOTE_ERRORS} AND contains(rtrim(errors.csv_line, chr(10)), chr(10))) "
+        f"FROM {REJECTS}_errors AS errors JOIN {REJECTS}_scans AS scans USING (scan_id, file_id) "
+        "GROUP BY ALL ORDER BY scans.file_path, errors.line"
+    ).fetchall()
+    by_file: dict[str, list[_Rejected]] = {}
+    for path, record, offset, text, why, swallows in rows:
+        by_file.setdefault(path, []).append(_Rejected(record, offset or 0, text or "", why, bool(swallows)))
+    return by_file
+
+
+def _refuse_open_quotes(batch: Sequence[Candidate], rejected: dict[str, list[_Rejected]]) -> None:
+    """Raise if a quote that does not close has swallowed rows: they must be read, not counted as one bad row."""
+    swallowing = [row for rows in rejected.values() for row in rows if row.swallows]
+    if swallowing:
+        raise OpenQuotesError([row.offset for row in swallowing], swallowing[0].record)
+
+
+def _in_words(candidate: Candidate, row: _Rejected) -> tuple[str, str]:
+    """Text of the row as it came, and what is wrong with it."""
+    if candidate.mended is None:
+        return row.text, row.why
+    original = candidate.mended.open_quotes.get(row.offset)
+    if original is not None:
+        return original, OPEN_QUOTE
+    return row.text, NUL_BYTE if row.why.startswith("Invalid unicode") else row.why
+
+
+def _lines_if_irregular(candidate: Candidate, *, rows: int, rejected: list[int]) -> RowLines | None:
+    """Physical lines of the rows, where counting rows does not give them: line breaks in quotes, bad or blank lines."""
+    source, seen = candidate.file.source, candidate.seen
+    if source.files.format == "parquet":
+        return None
+    breaks = seen.newlines or seen.carriage_returns
+    lines_in_file = breaks + (0 if seen.ends_with_newline else 1)
+    if not rejected and lines_in_file == rows + candidate.layout.first_line - 1:
+        return None
+    return lines_of_rows(
+        candidate.reads,
+        candidate.compression,
+        candidate.layout,
+        rows=rows,
+        rejected=rejected,
+        line_break=b"\n" if seen.newlines else b"\r",
+    )
+
+
+def _quarantine_unreadable(
+    warehouse: Warehouse, source: Source, rows: list[tuple[int, int, str, str]], *, run_id: str
+) -> None:
+    """Rows are file number, line, text and what is wrong."""
+    if not rows:
+        return
+    file_ids, lines, texts, reasons = zip(*rows, strict=True)
+    table = pa.table(
+        {
+            "file_id": pa.array(file_ids, pa.int32()),
+            "line": pa.array(lines, pa.int64()),
+            "rule": [UNREADABLE] * len(rows),
+            "reason": reasons,
+            "raw": texts,
+            "run_id": [run_id] * len(rows),
+        }
+    )
+    warehouse.append_from_arrow(_quarantine_contract(source), table)
+
+
+def _quarantine_contract(source: Source) -> Table:
+    return table_contract("quarantine_lookups" if isinstance(source.files, Lookup) else f"quarantine_{source.feed}")
+
+
+def _is_of_feed(source: Source) -> str:
+    """SQL condition of the rows of `incoming` that are rows of the feed: blank lines of JSON Lines files are none."""
+    if source.files.format == "jsonl":
+        return f"{TEXT_COLUMN} IS NOT NULL"
+    if source.files.only is None:
+        return "TRUE"
+    return f"COALESCE(TRY({checked_expression(source.files.only).wrapped}), FALSE)"
+
+
+def _remove_raw_rows(warehouse: Warehouse, source: Source, file_ids: list[int]) -> None:
+    if not file_ids:
+        return
+    listed = ", ".join(map(str, file_ids))
+    warehouse.run(f"DELETE FROM {source.raw_table} WHERE _file_id IN ({listed})")
+    warehouse.run(
+        f"DELETE FROM {_quarantine_contract(source).name} WHERE file_id IN ({listed}) AND rule = '{UNREADABLE}'"
+    )
+
+
+def create_raw_table(warehouse: Warehouse, source: Source) -> None:
+    """Make the raw table of a source, with the columns that the profile needs, if it is not there yet."""
+    warehouse.connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {source.raw_table} (_file_id INTEGER, _line BIGINT)"
+    ).fetchall()
+    needed = (TEXT_COLUMN,) if source.files.format == "jsonl" else source.needed_columns
+    add_raw_columns(warehouse, source.raw_table, needed)
+
+
+def add_raw_columns(warehouse: Warehouse, name: str, columns: Sequence[str]) -> None:
+    """Give a raw table the columns of a file that it does not have yet."""
+    for column in columns:
+        warehouse.connection.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted(column)} VARCHAR").fetchall()
+
+
+def drop_temporary(warehouse: Warehouse) -> None:
+    """Drop what reading a batch leaves behind."""
+    for name in ("incoming", f"{REJECTS}_errors", f"{REJECTS}_scans"):
+        warehouse.connection.execute(f"DROP TABLE IF EXISTS temp.{name}").fetchall()
+
+
+def _microseconds(file: LandingFile) -> int:
+    return round(file.modified_at.replace(tzinfo=UTC).timestamp() * 1e6)
