@@ -6,7 +6,7 @@ HOME_DIR := data
 PYTHON ?= $(firstword $(foreach candidate,python3.13 python3.12 python3.11 python3 python,$(shell \
 	$(candidate) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(candidate)")' 2>/dev/null)))
 
-.PHONY: nightly ui test check install lock clean
+.PHONY: nightly ui test check docs install lock clean
 .DEFAULT_GOAL := nightly
 
 nightly: install ## One night of the sample shop (synthetic data), with a summary at the end
@@ -25,6 +25,9 @@ check: install ## Lint, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+docs: install ## The documentation as a site in build/site; a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 install: $(VENV)/.installed ## The environment, with pinned dependencies
 
 $(VENV)/.installed: requirements.txt pyproject.toml
@@ -40,4 +43,4 @@ lock: ## Compile requirements.txt anew from pyproject.toml (needs uv)
 		--extra dev --extra complete-journey pyproject.toml --output-file requirements.txt
 
 clean: ## Remove the environment and the sample shop's home; data/sample stays
-	@rm -rf $(VENV) data/landing data/warehouse data/models data/published data/report data/.dagster data/settings.yaml
+	@rm -rf $(VENV) data/landing data/warehouse data/models data/published data/reports data/.dagster data/settings.yaml

@@ -115,7 +115,7 @@ def answer(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Answer:
 def render(published: Path) -> str:
     """The whole page in Markdown, with the answers of a published file."""
     asked = analyses()
-    contents = "\n".join(f"{one.number}. [{one.question}](#{_anchor(one)})" for one in asked)
+    contents = "\n".join(f"{one.number}. [{one.question}](#{anchor(one)})" for one in asked)
     with duckdb.connect(str(published), read_only=True) as connection:
         sections = [_section(one, answer(connection, one)) for one in asked]
     return "\n".join([_HEAD.format(rows=ROWS_SHOWN), contents, "", *sections])
@@ -125,7 +125,7 @@ def _heading(analysis: Analysis) -> str:
     return f"{analysis.number}. {analysis.question}"
 
 
-def _anchor(analysis: Analysis) -> str:
+def anchor(analysis: Analysis) -> str:
     """The address that GitHub and MkDocs give to the heading."""
     return re.sub(r"[^a-z0-9 -]", "", _heading(analysis).lower()).replace(" ", "-")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ecom_pipeline.contracts.catalogue import PUBLISHED_TABLES
-from ecom_pipeline.contracts.model import Layer, Table
+from ecom_pipeline.contracts.model import Layer
 
 _SECTIONS: Mapping[Layer, str] = {
     "marts": "What the night says",
@@ -31,23 +31,29 @@ def render() -> str:
     """The whole dictionary."""
     parts = [_HEAD]
     sections = {
-        title: [(name, declared) for name, declared in PUBLISHED_TABLES.items() if declared.layer == layer]
+        title: [name for name, declared in PUBLISHED_TABLES.items() if declared.layer == layer]
         for layer, title in _SECTIONS.items()
     }
     for title, tables in sections.items():
-        listed = ", ".join(f"[{name}](#{name})" for name, _ in tables)
+        listed = ", ".join(f"[{name}](#{name})" for name in tables)
         parts.append(f"**{title}**: {listed}\n")
     for title, tables in sections.items():
         parts.append(f"## {title}\n")
-        parts.extend(_table(name, declared) for name, declared in tables)
+        parts.extend(table_section(name) for name in tables)
     return "\n".join(parts)
 
 
-def _table(name: str, declared: Table) -> str:
+def table_section(name: str, *, heading: str = "###") -> str:
+    """What the dictionary says of one published table, under a heading of the given Markdown level.
+
+    Raises:
+        KeyError: if no table of that name is published.
+    """
+    declared = PUBLISHED_TABLES[name]
     key = ", ".join(f"`{column}`" for column in declared.key)
     notes = [f"One row for each {key}." if key else "", "Kept by night." if declared.by_night else ""]
     lines = [
-        f"### {name}\n",
+        f"{heading} {name}\n",
         " ".join([declared.meaning, *(note for note in notes if note)]) + "\n",
         "| column | type | meaning |",
         "|---|---|---|",
