@@ -3,15 +3,16 @@
 What belongs here: counting pairs, normalising, and scoring histories with the resulting sparse matrix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
-from ecom_pipeline.recommending.interactions import Interactions
+from ecom_pipeline.recommending.interactions import Interactions, offsets_of, ranges
 
-PAIRS_A_BLOCK = 24_000_000
+PAIRS_A_BLOCK = 12_000_000
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,33 @@ class CoVisitation:
     @classmethod
     def fit(cls, log: Interactions, settings: CoVisitationSettings | None = None) -> "CoVisitation":
         """Count the pairs of a log, in blocks of rows whose memory does not grow with the log."""
-        settings = settings or CoVisitationSettings()
-        weights = _recency(log, settings.half_life)
-        counts = np.bincount(log.items, minlength=log.n_items).astype(np.float32)
-        source = np.maximum(counts, 1.0) ** -settings.source_power
-        target = np.maximum(counts, 1.0) ** -settings.target_power
-        blocks = []
-        for low, high in _row_blocks(counts, settings.window):
-            block = _count(log, settings, weights, low=low, high=high)
-            block.data *= target[block.indices] * np.repeat(source[low:high], np.diff(block.indptr))
-            blocks.append(keep_largest(block, settings.neighbours))
-        matrix = sparse.csr_array(sparse.vstack(blocks, format="csr"))
-        return cls(matrix=matrix, settings=settings)
+        return cls.fit_several(log, [settings or CoVisitationSettings()])[0]
+
+    @classmethod
+    def fit_several(cls, log: Interactions, grid: Sequence[CoVisitationSettings]) -> list["CoVisitation"]:
+        """One model a setting from one count; the settings may differ in powers, history decay and neighbours only.
+
+        Raises:
+            ValueError: for settings that would count other pairs.
+        """
+        first = grid[0]
+        if any(_counting(settings) != _counting(first) for settings in grid):
+            raise ValueError("settings that share a count may differ in powers, history_decay and neighbours only")
+        weights = _recency(log, first.half_life)
+        events = _EventsByItem.of(log)
+        counts = np.maximum(np.diff(events.offsets), 1.0).astype(np.float32)
+        strengths = {(s.source_power, s.target_power, s.neighbours): [] for s in grid}  # type: dict[tuple[float, float, int], list[sparse.csr_array]]
+        for low, high in _row_blocks(np.diff(events.offsets), first.window):
+            block = _count(log, events, first, weights, low=low, high=high)
+            lengths = np.diff(block.indptr)
+            for (source_power, target_power, neighbours), blocks in strengths.items():
+                scale = np.repeat(counts[low:high] ** -source_power, lengths)
+                data = block.data * (counts**-target_power)[block.indices] * scale
+                blocks.append(
+                    keep_largest(sparse.csr_array((data, block.indices, block.indptr), shape=block.shape), neighbours)
+                )
+        matrices = {key: sparse.csr_array(sparse.vstack(blocks, format="csr")) for key, blocks in strengths.items()}
+        return [cls(matrix=matrices[s.source_power, s.target_power, s.neighbours], settings=s) for s in grid]
 
 
 def history_matrix(histories: Interactions, *, decay: float, length: int = 30) -> sparse.csr_array:
@@ -76,17 +92,49 @@ def history_matrix(histories: Interactions, *, decay: float, length: int = 30) -
 
 
 def keep_largest(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
-    """The n largest entries of every row."""
+    """The n largest entries of every row, which must not be negative; of equal ones the first."""
     lengths = np.diff(matrix.indptr)
-    if not len(lengths) or lengths.max(initial=0) <= n:
+    long = np.flatnonzero(lengths > n)
+    if not len(long):
         return matrix
-    rows = np.repeat(np.arange(matrix.shape[0]), lengths)
-    order = np.lexsort((-matrix.data, rows))
-    rank = np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths)
-    kept = np.sort(order[rank < n])
-    new_lengths = np.bincount(rows[kept], minlength=matrix.shape[0])
-    indptr = np.concatenate([[0], np.cumsum(new_lengths)])
+    entries = ranges(starts=matrix.indptr[long], lengths=lengths[long])
+    row = np.repeat(np.arange(len(long), dtype=np.uint64), lengths[long])
+    values = matrix.data[entries].astype(np.float32, copy=False)
+    # the bits of non-negative floats are in the order of the floats: one sort of integers orders all rows
+    bits = values.view(np.uint32).astype(np.uint64)
+    ordered = np.sort((row << np.uint64(32)) | bits)
+    ends = np.cumsum(lengths[long], dtype=np.int64)
+    limit = (ordered[ends - n] & np.uint64(0xFFFFFFFF))[row.astype(np.int64)]
+    above = bits > limit
+    tied = bits == limit
+    room = n - np.bincount(row[above].astype(np.int64), minlength=len(long))
+    before = np.cumsum(tied)
+    at_start = np.concatenate([[0], before[ends[:-1] - 1]])
+    tied &= (before - at_start[row.astype(np.int64)]) <= room[row.astype(np.int64)]
+    kept = np.ones(len(matrix.data), dtype=bool)
+    kept[entries] = above | tied
+    indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, n), dtype=np.int64)])
     return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
+
+
+@dataclass(frozen=True)
+class _EventsByItem:
+    """Flat positions of the events of each item: item i owns positions[offsets[i]:offsets[i + 1]]; and for every event
+    the ends of its user's slice, int32 or int64 (events,)."""
+
+    positions: np.ndarray
+    offsets: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, log: Interactions) -> "_EventsByItem":
+        return cls(
+            positions=np.argsort(log.items, kind="stable"),
+            offsets=offsets_of(np.bincount(log.items, minlength=log.n_items)),
+            first=np.repeat(log.offsets[:-1], log.lengths),
+            last=np.repeat(log.offsets[1:], log.lengths),
+        )
 
 
 def _recency(log: Interactions, half_life: float | None) -> np.ndarray | None:
@@ -100,6 +148,11 @@ def _recency(log: Interactions, half_life: float | None) -> np.ndarray | None:
     return np.exp2(-age / half_life).astype(np.float32)
 
 
+def _counting(settings: CoVisitationSettings) -> tuple[object, ...]:
+    """What decides which pairs are counted, and with what weight."""
+    return settings.window, settings.decay, settings.backward, settings.half_life, settings.repeats
+
+
 def _row_blocks(counts: np.ndarray, window: int) -> list[tuple[int, int]]:
     """Ranges of items whose pairs number at most about `PAIRS_A_BLOCK`."""
     block = (np.cumsum(counts, dtype=np.float64) * 2 * window // PAIRS_A_BLOCK).astype(np.int64)
@@ -108,28 +161,33 @@ def _row_blocks(counts: np.ndarray, window: int) -> list[tuple[int, int]]:
 
 
 def _count(
-    log: Interactions, settings: CoVisitationSettings, weights: np.ndarray | None, *, low: int, high: int
+    log: Interactions,
+    events: _EventsByItem,
+    settings: CoVisitationSettings,
+    weights: np.ndarray | None,
+    *,
+    low: int,
+    high: int,
 ) -> sparse.csr_array:
-    owners = log.owners
-    sources, targets, values = [], [], []
-    for distance in range(1, settings.window + 1):
-        same = owners[:-distance] == owners[distance:]
-        earlier, later = log.items[:-distance], log.items[distance:]
-        if not settings.repeats:
-            same &= earlier != later
-        strength = settings.decay ** (distance - 1)
-        for source, target, direction in ((earlier, later, 1.0), (later, earlier, settings.backward)):
-            if direction == 0.0:
-                continue
-            chosen = same & (source >= low) & (source < high)
-            sources.append(source[chosen] - low)
-            targets.append(target[chosen])
-            value = np.full(len(sources[-1]), strength * direction, dtype=np.float32)
-            values.append(value if weights is None else value * weights[distance:][chosen])
-    matrix = sparse.coo_array(
-        (np.concatenate(values), (np.concatenate(sources), np.concatenate(targets))),
-        shape=(high - low, log.n_items),
-        dtype=np.float32,
-    ).tocsr()
-    matrix.sum_duplicates()
-    return sparse.csr_array(matrix)
+    """Weighted pairs of the items low to high with all items: CSR with sorted columns, each once.
+
+    Only the events of these items are looked at, so that all blocks together cost what one would.
+    """
+    at = events.positions[events.offsets[low] : events.offsets[high], None]
+    row = np.repeat(np.arange(low, high, dtype=np.int32), np.diff(events.offsets[low : high + 1]))
+    distance = np.arange(1, settings.window + 1)
+    step = np.concatenate([distance, -distance]) if settings.backward else distance
+    strength = (settings.decay ** (np.abs(step) - 1) * np.where(step > 0, 1.0, settings.backward)).astype(np.float32)
+    other = at + step
+    inside = (other < events.last[at]) & (other >= events.first[at])
+    if not settings.repeats:
+        inside &= log.items[np.where(inside, other, 0)] != row[:, None]
+    values = np.broadcast_to(strength, inside.shape)[inside]
+    if weights is not None:
+        values = values * weights[np.maximum(at, other)[inside]]
+    pairs = np.bincount(row - low, weights=inside.sum(axis=1), minlength=high - low).astype(np.int64)
+    counted = sparse.csr_array((values, log.items[other[inside]], offsets_of(pairs)), shape=(high - low, log.n_items))
+    # to columns and back: two passes in linear time leave every row sorted, so that equal pairs stand together
+    block = sparse.csr_array(counted.tocsc().tocsr())
+    block.sum_duplicates()
+    return block

@@ -13,17 +13,17 @@ from scipy import sparse
 from ecom_pipeline.recommending.co_visitation import history_matrix
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.popularity import Popularity
-from ecom_pipeline.recommending.sources import CoVisitationSource, Source
+from ecom_pipeline.recommending.sources import Allowed, Candidates, CoVisitationSource, Source
 
 LINKED_ITEMS = 10  # last items of a history whose links to a candidate are counted
-HISTORY_ITEMS = 20  # last items of a history that are candidates themselves where repeats are allowed
+HISTORY_EVENTS = 1_000  # last events of a history in which a candidate's place is looked up
 
 
 @dataclass(frozen=True)
 class CandidateBlock:
     """items int32 (users, candidates), -1 where there is none, no item twice in a row; values float32 (users,
-    candidates, features); proposer int8 (users, candidates): index of the source that ranked the item best, -1 for
-    the history itself; rows (users,): which of the given histories these are."""
+    candidates, features); proposer int8 (users, candidates): index of the source that ranked the item best;
+    rows (users,): which of the given histories these are."""
 
     items: np.ndarray
     values: np.ndarray
@@ -47,34 +47,31 @@ def build_candidates(
     popularity: Popularity,
     n: int,
     repeats_allowed: bool,
-    allowed: np.ndarray | None = None,
+    allowed: Allowed,
     targets: np.ndarray | None = None,
 ) -> CandidateBlock:
-    """Union of the n best of every source (and the history's own items where repeats are allowed), with features.
+    """Union of the n best of every source, with features.
 
     With `targets` (users,), only the users whose target is among the candidates are kept: nobody else can teach a
     re-ranker.
     """
-    blocks = {name: source.block(histories) for name, source in sources.items()}
+    blocks = {name: source.block(histories, allowed) for name, source in sources.items()}
     proposals = []
     for block in blocks.values():
-        block.bar(histories=None if repeats_allowed else histories, allowed=allowed)
-        proposals.append(block.top(n))
-    if repeats_allowed:
-        own = histories.padded(HISTORY_ITEMS)
-        if allowed is not None:
-            own = np.where((own >= 0) & allowed[np.maximum(own, 0)], own, -1)
-        proposals.append(own)
+        if not repeats_allowed:
+            block.bar(histories)
+        proposals.append(block.top(n)[0])
     items = _distinct(np.concatenate(proposals, axis=1))
     rows = np.arange(len(items))
     if targets is not None:
         rows = np.flatnonzero((items == targets[:, None]).any(axis=1))
         items, histories = items[rows], histories.select(rows)
     valid = items >= 0
+    candidates = Candidates(items=items, n_items=histories.n_items)
     columns: list[np.ndarray] = []
     ranks = []
     for block in blocks.values():
-        scores = np.where(valid, block.at(items, rows), np.float32(-np.inf))
+        scores = np.where(valid, block.at(candidates, rows), np.float32(-np.inf))
         best = np.max(scores, axis=1, initial=-1e30)[:, None]
         best = np.where(np.isfinite(best) & (best > -1e29), best, 0.0)
         if block.bounded:
@@ -96,14 +93,14 @@ def build_candidates(
             np.float32(1.0) / (rank + np.float32(2.0)),
             np.broadcast_to(confidence, share.shape),
         ]
-    columns += _link_features(items, histories, sources)
+    columns += _link_features(candidates, histories, sources)
     columns += _popularity_features(items, popularity)
     columns += _history_features(items, histories)
     values = np.empty((*items.shape, len(columns)), dtype=np.float32)
     for number, column in enumerate(columns):
         values[..., number] = column
     stacked = np.stack(ranks)
-    proposer = np.where(stacked.min(axis=0) < items.shape[1], stacked.argmin(axis=0), -1).astype(np.int8)
+    proposer = stacked.argmin(axis=0).astype(np.int8)
     return CandidateBlock(items=items, values=values, proposer=proposer, rows=rows)
 
 
@@ -118,19 +115,22 @@ def _distinct(items: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(ordered[:, :width])
 
 
-def _link_features(items: np.ndarray, histories: Interactions, sources: Mapping[str, Source]) -> list[np.ndarray]:
+def _link_features(candidates: Candidates, histories: Interactions, sources: Mapping[str, Source]) -> list[np.ndarray]:
     """How many of the last items of the history ever stood near the candidate, and how strongly the last one did."""
     source = sources.get("co_visitation")
     if not isinstance(source, CoVisitationSource):
-        return [np.zeros(items.shape, dtype=np.float32)] * 2
+        return [np.zeros(candidates.items.shape, dtype=np.float32)] * 2
     matrix = source.model.matrix
-    linked = sparse.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
     recent = history_matrix(histories, decay=1.0, length=LINKED_ITEMS)
-    recent.data[:] = 1.0
+    # only the rows of items that occur, each once
+    sources_of, columns = np.unique(recent.indices, return_inverse=True)
+    linked = sparse.csr_array(matrix[sources_of])
+    linked.data = np.ones_like(linked.data)
+    shape = (recent.shape[0], len(sources_of))
+    held = sparse.csr_array((np.ones_like(recent.data), columns, recent.indptr), shape=shape)
+    links = candidates.values_of(sparse.csr_array(held @ linked))
     last = history_matrix(histories, decay=1.0, length=1)
-    rows, known = np.arange(len(items))[:, None], np.maximum(items, 0)
-    links = (recent @ linked).toarray()[rows, known]
-    strength = (last @ matrix).toarray()[rows, known]
+    strength = candidates.values_of(sparse.csr_array(last @ matrix))
     return [np.log1p(links), np.log(strength + np.float32(1e-3))]
 
 
@@ -146,7 +146,7 @@ def _history_features(items: np.ndarray, histories: Interactions) -> list[np.nda
     """Place of each candidate in its history: whether, how often, how many steps and how long ago, and with which
     events."""
     shape = items.shape
-    recent = histories.last(200)
+    recent = histories.last(HISTORY_EVENTS)
     keys = recent.owners.astype(np.int64) * recent.n_items + recent.items
     order = np.argsort(keys, kind="stable")
     unique, start, count = np.unique(keys[order], return_index=True, return_counts=True)

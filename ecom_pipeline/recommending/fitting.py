@@ -1,47 +1,40 @@
-"""Fitting: hold out the end of the log, choose on it, then refit everything with the held-out events included.
+"""Fitting: hold out the end of the log, choose on it, then fit everything again with the held-out events included.
 
-What belongs here: which sources a model has, what is chosen on validation, and the record of it.
+What belongs here: which sources a model has, what is chosen on validation, the record of it, and the refit that keeps
+what was chosen.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import sparse
 
+from ecom_pipeline.recommending.budget import FEWEST_POSITIONS, NETWORK_SHARE, REFIT_SHARE, Budget, schedule
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
-from ecom_pipeline.recommending.content import NewItems
+from ecom_pipeline.recommending.counting import LONG, WIDTH, fit_counting_sources
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.metrics import ranking_metrics
-from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.ranker import Ranker
-from ecom_pipeline.recommending.sources import (
-    CoVisitationSource,
-    NeighbourSource,
-    NewItemSource,
-    PopularitySource,
-    Source,
-    SpectralSource,
-)
+from ecom_pipeline.recommending.sources import CoVisitationSource, EmbeddingSource, PopularitySource, Source
 from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.recommending.teaching import VALIDATION_KS, learn_reranker
 from ecom_pipeline.recommending.validation import Cases, choose_holdout, hold_out
+
+if TYPE_CHECKING:
+    from ecom_pipeline.recommending.network_source import NetworkFit, NetworkSource
 
 Model = Literal["blend", "lstm", "gru", "simple_rnn", "transformer", "co_visitation", "popularity"]
 NetworkModel = Literal["lstm", "gru", "simple_rnn", "transformer"]
 Progress = Callable[[str, float], None]
 NETWORKS: tuple[str, ...] = ("lstm", "gru", "simple_rnn", "transformer")
-MODELS: tuple[str, ...] = ("blend", *NETWORKS, "co_visitation", "popularity")
-WIDTH = 128  # of spectral embeddings and networks
-NETWORK_POSITIONS = 2_400_000  # events that a network reads in all its epochs together, unless a budget says otherwise
-MIN_EPOCHS, MAX_EPOCHS = 1, 6
-RERANKER_SHARE = 0.6  # of the budget: when the re-ranker stops gathering cases
-TRAINING_SHARE = 0.4  # of the budget that is left: for training before the re-ranker and the refit
-LONG = CoVisitationSettings(history_decay=0.6)
-SHORT = CoVisitationSettings(window=2, backward=0.1, decay=0.5, history_decay=0.3)
+JUDGED_CASES = 5_000  # held-out cases that a model without a re-ranker is judged on, at most
+CHOOSING_CASES = 2_000  # likewise, where several settings are compared
+WARM_RATE = 0.5  # of the learning rate, where a network goes on from its weights
 
 
 @dataclass
@@ -53,21 +46,14 @@ class Plan:
     networks: tuple[NetworkModel, ...]
     repeats_allowed: bool
     seed: int
-    time_budget_s: float | None
+    budget: Budget
     traits: sparse.csr_array | None = None
     on_progress: Progress | None = None
-    started: float = field(default_factory=time.monotonic)
 
     def say(self, what: str, share: float) -> None:
         """Report progress: a few words, and the share of the fit that is done."""
         if self.on_progress is not None:
             self.on_progress(what, min(max(share, 0.0), 1.0))
-
-    def left(self) -> float | None:
-        """Seconds of the budget that are left; None where there is no budget."""
-        if self.time_budget_s is None:
-            return None
-        return max(self.time_budget_s - (time.monotonic() - self.started), 0.0)
 
 
 @dataclass
@@ -76,21 +62,14 @@ class Fitted:
 
     ranker: Ranker
     report: dict[str, Any]
-    settings: dict[str, dict[str, Any]]
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def fit(log: Interactions, plan: Plan) -> Fitted:
     """Fit `plan.model` on a log; the record says what was chosen, on how many held-out cases, and how long each
     part took."""
     if plan.model == "popularity":
-        popularity = Popularity.fit(log)
-        ranker = Ranker(
-            sources={"popularity": PopularitySource(popularity.scores())},
-            popularity=popularity,
-            reranker=None,
-            repeats_allowed=plan.repeats_allowed,
-        )
-        return Fitted(ranker=ranker, report={"model": "popularity"}, settings={})
+        return Fitted(ranker=_popularity(log, plan), report={"model": "popularity"})
     how = choose_holdout(log, repeats_allowed=plan.repeats_allowed)
     train, cases = hold_out(log, how=how, seed=plan.seed)
     report: dict[str, Any] = {
@@ -102,12 +81,65 @@ def fit(log: Interactions, plan: Plan) -> Fitted:
         "validation_cases": len(cases),
         "validation": {},
         "seconds": {},
+        "losses": {},
     }
     if plan.model == "co_visitation":
         return _fit_co_visitation(log, train, cases, plan, report)
     if plan.model in NETWORKS:
         return _fit_network_alone(log, train, cases, plan, report)
     return _fit_blend(log, train, cases, plan, report)
+
+
+def refit(log: Interactions, plan: Plan, before: Ranker, report: dict[str, Any], known: np.ndarray) -> Fitted:
+    """The same choices on another log: counts are taken anew, networks are trained anew or go on from their weights,
+    and the re-ranker stays.
+
+    Args:
+        log: all events, older ones included.
+        plan: as for `fit`.
+        before: a ranker that `fit` made.
+        report: of that fit.
+        known: code of each item of `log` in the earlier catalogue, int (items,), -1 for new ones.
+    """
+    begun = time.monotonic()
+    report = {**report, "n_events": len(log.items), "n_users": len(log), "n_items": log.n_items}
+    if plan.model == "popularity":
+        return Fitted(ranker=_popularity(log, plan), report=report)
+    if plan.model == "co_visitation":
+        chosen = CoVisitationSettings(**report["chosen"])
+        source = CoVisitationSource(CoVisitation.fit(log, chosen))
+        settings = {"co_visitation": asdict(chosen)}
+        return Fitted(ranker=_alone(source, Popularity.fit(log), plan), report=report, settings=settings)
+    trained = _networks_of(before)
+    plan.say("counting", 0.0)
+    if plan.model in NETWORKS:
+        spectral = Spectral.fit(CoVisitation.fit(log, LONG).matrix, width=WIDTH, seed=plan.seed)
+        sources, settings = {}, {}
+    else:
+        counted = fit_counting_sources(log, repeats_allowed=plan.repeats_allowed, traits=plan.traits, seed=plan.seed)
+        spectral, sources, settings = counted.spectral, counted.sources, counted.settings
+    networks, losses = _train(
+        log, plan, tuple(trained), spectral=spectral, share=REFIT_SHARE, span=(0.3, 1.0), before=trained, known=known
+    )
+    settings |= {name: source.network.describe() for name, source in networks.items()}
+    report["losses"] = report.get("losses", {}) | {
+        f"{name}_of_the_refit": list(fit.losses) for name, fit in losses.items()
+    }
+    report["seconds"] = {**report.get("seconds", {}), "refit_on_more": time.monotonic() - begun}
+    plan.say("done", 1.0)
+    ranker = Ranker(
+        # in the order in which the re-ranker knows them
+        sources={name: {**sources, **networks}[name] for name in before.sources},
+        popularity=Popularity.fit(log),
+        reranker=before.reranker,
+        repeats_allowed=plan.repeats_allowed,
+    )
+    return Fitted(ranker=ranker, report=report, settings=settings)
+
+
+def _popularity(log: Interactions, plan: Plan) -> Ranker:
+    popularity = Popularity.fit(log)
+    return _alone(PopularitySource(popularity.scores()), popularity, plan)
 
 
 def _fit_co_visitation(
@@ -118,15 +150,19 @@ def _fit_co_visitation(
         for decay in (0.5, 0.7)
         for power in (0.1, 0.3)
     ]
-    sample = _sample(cases, 5_000, plan.seed)
+    sample = _sample(cases, CHOOSING_CASES, plan.seed)
+    report["judged_cases"] = len(sample)
     popularity = Popularity.fit(train)
     best, best_score = grid[0], -1.0
-    for number, settings in enumerate(grid):
-        plan.say("co-visitation: choosing", number / (len(grid) + 1))
-        ranker = _alone(CoVisitationSource(CoVisitation.fit(train, settings)), popularity, plan)
-        metrics = ranking_metrics(ranker.target_ranks(sample), VALIDATION_KS)
+    plan.say("co-visitation: counting", 0.0)
+    for number, model in enumerate(CoVisitation.fit_several(train, grid)):
+        plan.say("co-visitation: choosing", (number + 1) / (len(grid) + 2))
+        metrics = ranking_metrics(
+            _alone(CoVisitationSource(model), popularity, plan).target_ranks(sample, k=max(VALIDATION_KS)),
+            VALIDATION_KS,
+        )
         if len(sample) and metrics["mrr@20"] > best_score:
-            best, best_score = settings, metrics["mrr@20"]
+            best, best_score = model.settings, metrics["mrr@20"]
             report["validation"] = {"co_visitation": metrics}
     report["chosen"] = asdict(best)
     source = CoVisitationSource(CoVisitation.fit(log, best))
@@ -141,39 +177,40 @@ def _fit_co_visitation(
 def _fit_network_alone(
     log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]
 ) -> Fitted:
-    start = CoVisitation.fit(train, LONG)
-    spectral = Spectral.fit(start.matrix, width=WIDTH, seed=plan.seed)
-    source, fitted = fit_one_network(train, plan, plan.model, spectral=spectral, span=(0.05, 0.45))
-    ranker = _alone(source, Popularity.fit(train), plan)
-    report["validation"] = {
-        plan.model: ranking_metrics(ranker.target_ranks(_sample(cases, 5_000, plan.seed)), VALIDATION_KS)
-    }
+    name = str(plan.model)
+    spectral = Spectral.fit(CoVisitation.fit(train, LONG).matrix, width=WIDTH, seed=plan.seed)
+    first, fits = _train(train, plan, (name,), spectral=spectral, share=NETWORK_SHARE, span=(0.05, 0.45))
+    sample = _sample(cases, JUDGED_CASES, plan.seed)
+    report["judged_cases"] = len(sample)
+    ranks = _alone(first[name], Popularity.fit(train), plan).target_ranks(sample, k=max(VALIDATION_KS))
+    report["validation"] = {name: ranking_metrics(ranks, VALIDATION_KS)}
     spectral = Spectral.fit(CoVisitation.fit(log, LONG).matrix, width=WIDTH, seed=plan.seed)
-    source, again = fit_one_network(log, plan, plan.model, spectral=spectral, epochs=fitted.epochs, span=(0.5, 1.0))
-    report["losses"] = {plan.model: list(fitted.losses), f"{plan.model}_refitted": list(again.losses)}
-    report["chosen"] = {"epochs": fitted.epochs, "refitted_epochs": again.epochs}
-    report["seconds"][plan.model] = time.monotonic() - plan.started
-    settings: dict[str, dict[str, Any]] = {str(plan.model): source.network.describe()}
-    return Fitted(ranker=_alone(source, Popularity.fit(log), plan), report=report, settings=settings)
+    sources, again = _train(
+        log, plan, (name,), spectral=spectral, share=NETWORK_SHARE, span=(0.5, 1.0), before=first, known=_same(log)
+    )
+    report["losses"] = {name: list(fits[name].losses), f"{name}_refitted": list(again[name].losses)}
+    report["chosen"] = {"epochs": fits[name].epochs, "refitted_epochs": again[name].epochs}
+    report["seconds"][name] = time.monotonic() - plan.budget.started
+    return Fitted(
+        ranker=_alone(sources[name], Popularity.fit(log), plan),
+        report=report,
+        settings={name: sources[name].network.describe()},
+    )
 
 
 def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]) -> Fitted:
     clock = time.monotonic
     begun = clock()
     plan.say("counting", 0.0)
-    counted = fit_counting_sources(train, plan)
-    sources = counted.sources
+    counted = fit_counting_sources(train, repeats_allowed=plan.repeats_allowed, traits=plan.traits, seed=plan.seed)
     report["seconds"]["counting"], begun = clock() - begun, clock()
-    trained: dict[str, Any] = {}
-    report["losses"] = {}
-    for number, cell in enumerate(plan.networks):
-        low, high = (0.05 + 0.5 * part / len(plan.networks) for part in (number, number + 1))
-        source, fitted = fit_one_network(train, plan, cell, spectral=counted.spectral, span=(low, high))
-        sources[cell] = source
-        trained[cell] = fitted
-        report["losses"][cell] = list(fitted.losses)
+    first, fits = _train(
+        train, plan, _worthwhile(train, plan), spectral=counted.spectral, share=NETWORK_SHARE, span=(0.05, 0.55)
+    )
+    report["losses"] = {name: list(one.losses) for name, one in fits.items()}
     report["seconds"]["networks"], begun = clock() - begun, clock()
     plan.say("re-ranker", 0.55)
+    sources: dict[str, Source] = {**counted.sources, **first}
     reranker = learn_reranker(
         cases,
         sources,
@@ -181,102 +218,109 @@ def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan,
         report,
         repeats_allowed=plan.repeats_allowed,
         seed=plan.seed,
-        deadline=None if plan.time_budget_s is None else plan.started + RERANKER_SHARE * plan.time_budget_s,
+        budget=plan.budget,
     )
     report["seconds"]["reranker"], begun = clock() - begun, clock()
     plan.say("refitting", 0.7)
-    counted = fit_counting_sources(log, plan)
-    sources, settings = counted.sources, counted.settings
-    for number, (name, fitted) in enumerate(trained.items()):
-        low, high = (0.75 + 0.25 * part / len(plan.networks) for part in (number, number + 1))
-        source, again = fit_one_network(
-            log, plan, name, spectral=counted.spectral, epochs=fitted.epochs, span=(low, high)
-        )
-        sources[name] = source
-        settings[name] = source.network.describe()
-        report["losses"][f"{name}_refitted"] = list(again.losses)
+    counted = fit_counting_sources(log, repeats_allowed=plan.repeats_allowed, traits=plan.traits, seed=plan.seed)
+    networks, again = _train(
+        log,
+        plan,
+        tuple(first),
+        spectral=counted.spectral,
+        share=NETWORK_SHARE,
+        span=(0.75, 1.0),
+        before=first,
+        known=_same(log),
+    )
+    report["losses"] |= {f"{name}_refitted": list(one.losses) for name, one in again.items()}
     report["seconds"]["refit"] = clock() - begun
-    report["seconds"]["all"] = clock() - plan.started
-    report["chosen"] |= {"epochs": {cell: fitted.epochs for cell, fitted in trained.items()}}
+    report["seconds"]["all"] = clock() - plan.budget.started
+    report["chosen"] |= {"epochs": {cell: one.epochs for cell, one in fits.items()}}
     plan.say("done", 1.0)
     ranker = Ranker(
-        sources=sources,
+        sources={**counted.sources, **networks},
         popularity=Popularity.fit(log),
         reranker=reranker,
         repeats_allowed=plan.repeats_allowed,
     )
+    settings = counted.settings | {name: source.network.describe() for name, source in networks.items()}
     return Fitted(ranker=ranker, report=report, settings=settings)
 
 
-@dataclass(frozen=True)
-class Counted:
-    """The sources that need no training, with their settings, and the two that networks start from."""
-
-    sources: dict[str, Source]
-    settings: dict[str, dict[str, Any]]
-    co_visitation: CoVisitation
-    spectral: Spectral
+def _worthwhile(log: Interactions, plan: Plan) -> tuple[str, ...]:
+    """The networks of a blend; none where the budget would leave them too little to learn from."""
+    allowed = plan.budget.positions(NETWORK_SHARE, networks=len(plan.networks))
+    return plan.networks if allowed >= min(len(log.items), FEWEST_POSITIONS) else ()
 
 
-def fit_counting_sources(log: Interactions, plan: Plan) -> Counted:
-    """The sources of a blend that need no training, with their settings."""
-    long = replace(LONG, repeats=plan.repeats_allowed)
-    short = replace(SHORT, repeats=plan.repeats_allowed)
-    near = NeighbourSettings()
-    co_visitation = CoVisitation.fit(log, long)
-    spectral = Spectral.fit(co_visitation.matrix, width=WIDTH, seed=plan.seed)
-    sources: dict[str, Source] = {
-        "co_visitation": CoVisitationSource(co_visitation),
-        "transitions": CoVisitationSource(CoVisitation.fit(log, short)),
-        "neighbours": NeighbourSource(Neighbours.fit(log, near)),
-        "spectral": SpectralSource(spectral),
-    }
-    settings = {
-        "co_visitation": asdict(long),
-        "transitions": asdict(short),
-        "neighbours": asdict(near),
-        "spectral": {"width": WIDTH},
-    }
-    if plan.traits is not None:
-        sources["new_items"] = NewItemSource(NewItems.fit(plan.traits, log))
-    return Counted(sources=sources, settings=settings, co_visitation=co_visitation, spectral=spectral)
-
-
-def fit_one_network(
+def _train(
     log: Interactions,
     plan: Plan,
-    cell: str,
+    cells: tuple[str, ...],
     *,
     spectral: Spectral,
+    share: float,
     span: tuple[float, float],
-    epochs: int | None = None,
-) -> tuple[Any, Any]:
-    """A network source and its record.
+    before: "dict[str, NetworkSource] | None" = None,
+    known: np.ndarray | None = None,
+) -> "tuple[dict[str, NetworkSource], dict[str, NetworkFit]]":
+    """Networks by name, and the record of each.
 
-    Training chooses the number of epochs by the size of the log and the budget; the refit is given it (`epochs`).
+    Every network starts from the spectral model of the log. Where the log is so long that it is read once at most, one
+    that was trained `before` gives its weights instead: `known` says where its catalogue holds each item.
     """
     from ecom_pipeline.recommending.network import NetworkSettings
-    from ecom_pipeline.recommending.network_source import new_network, train_network
+    from ecom_pipeline.recommending.network_source import new_network, take_over, train_network
     from ecom_pipeline.recommending.training import TrainingSettings
 
-    left = plan.left()
-    words = f"{cell}: {'training' if epochs is None else 'refitting'}"
-    n_networks = 1 if plan.model != "blend" else len(plan.networks)
-    network = new_network(
-        log,
-        NetworkSettings(cell=cell, width=WIDTH),  # type: ignore[arg-type]
-        spectral,
-        seed=plan.seed,
-    )
-    return train_network(
-        network,
-        log,
-        training=TrainingSettings(),
-        epochs=epochs or int(np.clip(NETWORK_POSITIONS / max(len(log.items), 1), MIN_EPOCHS, MAX_EPOCHS)),
-        seed=plan.seed,
-        budget_s=None if left is None else left * (TRAINING_SHARE if epochs is None else 1.0) / n_networks,
-        on_progress=lambda share: plan.say(words, span[0] + (span[1] - span[0]) * share),
-    )
+    sources, fits = {}, {}
+    positions = plan.budget.positions(share, networks=len(cells))
+    epochs, events = schedule(len(log.items), positions)
+    read = log if events == len(log.items) else log.newest(events)
+    for number, cell in enumerate(cells):
+        low, high = (span[0] + (span[1] - span[0]) * part / len(cells) for part in (number, number + 1))
+        warm = epochs == 1 and before is not None and known is not None
+        training = TrainingSettings()
+        network = new_network(
+            log,
+            NetworkSettings(cell=cell, width=WIDTH),  # type: ignore[arg-type]
+            spectral,
+            seed=plan.seed,
+        )
+        if warm and before is not None and known is not None:
+            take_over(network, before[cell].network, known)
+            training = replace(training, rate=training.rate * WARM_RATE)
+        left = plan.budget.left()
+        say = partial(_say_part, plan, f"{cell}: {'going on' if warm else 'training'}", low, high)
+        sources[cell], fits[cell] = train_network(
+            network,
+            read,
+            training=training,
+            epochs=epochs,
+            seed=plan.seed,
+            seen=np.bincount(log.items, minlength=log.n_items) > 0,
+            budget_s=None if left is None else left / (len(cells) - number),
+            on_progress=say,
+        )
+    return sources, fits
+
+
+def _say_part(plan: Plan, words: str, low: float, high: float, done: float) -> None:
+    plan.say(words, low + (high - low) * done)
+
+
+def _networks_of(ranker: Ranker) -> "dict[str, NetworkSource]":
+    if not any(isinstance(source, EmbeddingSource) for source in ranker.sources.values()):
+        return {}
+    from ecom_pipeline.recommending.network_source import NetworkSource
+
+    return {name: source for name, source in ranker.sources.items() if isinstance(source, NetworkSource)}
+
+
+def _same(log: Interactions) -> np.ndarray:
+    """The catalogue did not change."""
+    return np.arange(log.n_items)
 
 
 def _alone(source: Source, popularity: Popularity, plan: Plan) -> Ranker:

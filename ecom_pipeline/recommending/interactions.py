@@ -118,6 +118,20 @@ class Interactions:
             kinds=None if self.kinds is None else self.kinds[index],
         )
 
+    def newest(self, n: int) -> "Interactions":
+        """About the `n` newest events: by time where times are known, else the last ones of every user, as many of each
+        as come to `n` together. Users without any are dropped."""
+        if n >= len(self.items):
+            return self
+        if self.times is not None and np.ptp(self.times) > 0:
+            limit = np.partition(self.times, len(self.times) - n)[len(self.times) - n]
+            return self.keep(self.times >= limit, drop_users=True)
+        low, high = 1, int(self.lengths.max(initial=1))
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if np.minimum(self.lengths, middle).sum() <= n else (low, middle - 1)
+        return self.last(low)
+
     def ages(self) -> np.ndarray:
         """Steps from the end of its user's sequence, 0 for the last event; int64 (events,)."""
         return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.items))

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
-from ecom_pipeline.recommending.sources import ScoreBlock
+from ecom_pipeline.recommending.sources import BARRED, Allowed, DenseScores, ScoreBlock
 from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.recommending.training import Encoder, Trainer, TrainingSettings
 
@@ -26,13 +25,15 @@ class NetworkSource:
         self.network = network
         self.seen = seen
         self.encoder = Encoder(network)
+        self.embedding: np.ndarray = network.embedding.numpy()
+        bias = network.bias.numpy()[:, 0]
+        self.bias: np.ndarray = np.where(seen, bias, BARRED)
 
-    def block(self, histories: Interactions) -> ScoreBlock:
-        """Logits of all items after each history."""
-        queries = self.encoder.encode(histories)
-        logits = tf.matmul(queries, self.network.embedding, transpose_b=True) + self.network.bias[:, 0]
-        dense = np.where(self.seen, logits.numpy(), np.float32(-1e30))
-        return ScoreBlock(dense=dense, pattern=None, bounded=False)
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+        """Logits of the allowed items after each history."""
+        dense = self.encoder.encode(histories) @ allowed.rows(self.embedding).T
+        dense += allowed.rows(self.bias)
+        return DenseScores(dense, allowed)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ def new_network(log: Interactions, settings: NetworkSettings, spectral: Spectral
     return network
 
 
+def take_over(network: SequenceNetwork, before: SequenceNetwork, known: np.ndarray) -> None:
+    """Give a network the weights of an earlier one; `known` (items,) is the earlier code of each of its items, -1 for
+    new items, which keep what they have."""
+    old = before.arrays()
+    for name, value in network.arrays().items():
+        if name in ("embedding", "bias"):
+            old[name] = np.where((known >= 0)[:, None], old[name][np.maximum(known, 0)], value)
+    network.assign(old)
+
+
 def train_network(
     network: SequenceNetwork,
     log: Interactions,
@@ -58,11 +69,12 @@ def train_network(
     training: TrainingSettings,
     epochs: int,
     seed: int,
+    seen: np.ndarray,
     budget_s: float | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[NetworkSource, NetworkFit]:
     """Train a network on a log for `epochs`, or for as many as the first one shows to fit into `budget_s` (the
-    first one is cut short where it does not fit)."""
+    first one is cut short where it does not fit). Items that are not `seen` (bool (items,)) are never proposed."""
     started = time.monotonic()
     trainer = Trainer(network, log, training, seed=seed)
     losses: list[float] = []
@@ -82,6 +94,5 @@ def train_network(
             epochs = min(epochs, done + int(left / max(now - begun, 1e-6)))
         if on_progress is not None:
             on_progress(done / epochs)
-    seen = np.bincount(log.items, minlength=log.n_items) > 0
     fit = NetworkFit(epochs=done, seconds=time.monotonic() - started, losses=tuple(losses))
     return NetworkSource(network, seen), fit

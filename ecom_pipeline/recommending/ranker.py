@@ -13,18 +13,17 @@ from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.reranker import Reranker
 from ecom_pipeline.recommending.scoring import block_rows
-from ecom_pipeline.recommending.sources import Source
+from ecom_pipeline.recommending.sources import Allowed, Source
 from ecom_pipeline.recommending.validation import Cases
 
 UNRANKED = np.iinfo(np.int64).max
 POPULAR = -1
-OWN_HISTORY = -2
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """items int32, scores float32, proposer int8 (index of the source; `POPULAR`, `OWN_HISTORY`), all (users, k);
-    item -1: none."""
+    """items int32, scores float32, proposer int8 (index of the source, or `POPULAR`), all (users, k); item -1:
+    none."""
 
     items: np.ndarray
     scores: np.ndarray
@@ -50,8 +49,15 @@ class Ranker:
         for start in range(0, n_users, size):
             yield np.arange(start, min(start + size, n_users))
 
-    def rank(self, histories: Interactions, k: int, *, allowed: np.ndarray | None = None) -> Ranked:
-        """The k best items of a block of users; rows that no source fills are filled by popularity."""
+    def everything(self) -> Allowed:
+        """All items that anybody did anything with, or that traits speak for."""
+        if "new_items" in self.sources:
+            return Allowed.of(np.ones(len(self.popularity.counts), dtype=bool))
+        return Allowed.of(self.popularity.counts > 0)
+
+    def rank(self, histories: Interactions, k: int, *, allowed: Allowed | None = None) -> Ranked:
+        """The k best of the allowed items for a block of users; rows that no source fills are filled by popularity."""
+        allowed = allowed or self.everything()
         if self.reranker is None:
             ranked = self._rank_one(histories, k, allowed)
         else:
@@ -68,23 +74,23 @@ class Ranker:
             shares = np.exp(logits - np.max(logits, axis=1, keepdims=True, initial=-1e30))
             shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-30)
             order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
-            proposer = np.where(block.proposer < 0, OWN_HISTORY, block.proposer).astype(np.int8)
             ranked = Ranked(
                 items=np.take_along_axis(block.items, order, axis=1),
                 scores=np.take_along_axis(shares, order, axis=1).astype(np.float32),
-                proposer=np.take_along_axis(proposer, order, axis=1),
+                proposer=np.take_along_axis(block.proposer, order, axis=1),
             )
         return self._fill(ranked, histories, k, allowed)
 
-    def _rank_one(self, histories: Interactions, k: int, allowed: np.ndarray | None) -> Ranked:
+    def _rank_one(self, histories: Interactions, k: int, allowed: Allowed) -> Ranked:
         (source,) = self.sources.values()
-        block = source.block(histories)
-        block.bar(histories=None if self.repeats_allowed else histories, allowed=allowed)
-        items = block.top(k)
-        scores = np.where(items >= 0, block.at(items), 0.0).astype(np.float32)
+        block = source.block(histories, allowed)
+        if not self.repeats_allowed:
+            block.bar(histories)
+        items, scores = block.top(k)
+        scores = np.where(items >= 0, scores, np.float32(0.0))
         return Ranked(items=items, scores=scores, proposer=np.zeros(items.shape, dtype=np.int8))
 
-    def _fill(self, ranked: Ranked, histories: Interactions, k: int, allowed: np.ndarray | None) -> Ranked:
+    def _fill(self, ranked: Ranked, histories: Interactions, k: int, allowed: Allowed) -> Ranked:
         """Popular items where a row has fewer than k."""
         rows, width = ranked.items.shape
         empty = histories.lengths == 0
@@ -98,9 +104,9 @@ class Ranker:
         if not len(short):
             return Ranked(items=items, scores=scores, proposer=proposer)
         popular = self.popularity.scores()
-        pool = np.argsort(-popular, kind="stable")
-        if allowed is not None:
-            pool = pool[allowed[pool]]
+        # as many as are needed where all that a user has, or must not get, stands at the top
+        most = k + int((histories.lengths if not self.repeats_allowed else np.zeros(1)).max(initial=0))
+        pool = allowed.codes[np.argsort(-popular[allowed.codes], kind="stable")[: most + k]]
         taken = np.zeros((len(short), len(popular)), dtype=bool)
         row, column = np.nonzero(items[short] >= 0)
         taken[row, items[short][row, column]] = True
@@ -122,7 +128,8 @@ class Ranker:
     def target_ranks(self, cases: Cases, *, k: int = 100) -> np.ndarray:
         """Rank of each target, 0 for the best, int64 (cases,); `UNRANKED` beyond k."""
         ranks = np.full(len(cases), UNRANKED, dtype=np.int64)
+        allowed = self.everything()
         for users in self.blocks(len(cases)):
-            hits = self.rank(cases.histories.select(users), k).items == cases.targets[users, None]
+            hits = self.rank(cases.histories.select(users), k, allowed=allowed).items == cases.targets[users, None]
             ranks[users] = np.where(hits.any(axis=1), hits.argmax(axis=1), UNRANKED)
         return ranks

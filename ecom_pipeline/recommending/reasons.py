@@ -17,7 +17,8 @@ from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.ranker import POPULAR, Ranked
 
 WEEK_S = 7 * 86_400.0
-HISTORY = 30
+HISTORY = 30  # last events among which the item that weighed most is looked for
+OWN = 500  # last events in which a recommended item counts as seen before
 ReasonKind = Literal["again", "goes_with", "resembles", "popular"]
 KINDS: tuple[ReasonKind, ...] = ("again", "goes_with", "resembles", "popular")
 
@@ -51,20 +52,21 @@ def find_reasons(
         purchase_kinds: codes of the events that count as bought.
     """
     rows, k = ranked.items.shape
-    history = histories.padded(HISTORY)
-    length = history.shape[1]
+    own = histories.padded(min(OWN, int(histories.lengths.max(initial=1)) or 1))
     shown = np.maximum(ranked.items, 0)
-    same = (history[:, None, :] == ranked.items[:, :, None]) & (history[:, None, :] >= 0)
+    same = (own[:, None, :] == ranked.items[:, :, None]) & (own[:, None, :] >= 0)
     again = same.any(axis=2)
     seen = same
-    index = np.maximum(histories.offsets[1:, None] - 1 - np.arange(length), 0)
+    index = np.maximum(histories.offsets[1:, None] - 1 - np.arange(own.shape[1]), 0)
     if histories.times is not None and len(histories.times):
         when = histories.times[np.minimum(index, len(histories.times) - 1)]
         fresh = (when[:, :1] - when) <= WEEK_S
         seen = same & fresh[:, None, :]
-    bought = np.zeros((rows, length), dtype=bool)
+    bought = np.zeros(own.shape, dtype=bool)
     if histories.kinds is not None and len(histories.kinds):
         bought = np.isin(histories.kinds[np.minimum(index, len(histories.kinds) - 1)], purchase_kinds)
+    history = own[:, :HISTORY]
+    length = history.shape[1]
     weight = np.zeros((rows, k, length), dtype=np.float32)
     if strengths is not None:
         held = np.broadcast_to(history[:, None, :] >= 0, weight.shape)

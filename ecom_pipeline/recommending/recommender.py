@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ecom_pipeline.recommending import fitting, reasons, similarity, storage
+from ecom_pipeline.recommending.budget import Budget
 from ecom_pipeline.recommending.content import read_traits
 from ecom_pipeline.recommending.fitting import Model, NetworkModel
 from ecom_pipeline.recommending.frames import Frame, FrameError, FrameKind, as_table, frame_kind, id_column, make_frame
 from ecom_pipeline.recommending.interactions import Interactions, Vocabulary, read_events
 from ecom_pipeline.recommending.ranker import POPULAR, Ranked, Ranker
-from ecom_pipeline.recommending.sources import CoVisitationSource
+from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource
 
 Repeats = Literal["allow", "exclude"]
 Progress = Callable[[str, float], None]
@@ -93,26 +94,66 @@ class NextItemRecommender:
             FrameError: for missing columns, nulls or wrong types.
             ValueError: for no events at all.
         """
-        log, vocabulary = read_events(events, name="events")
-        if not len(log.items):
-            raise ValueError("events: no rows; a recommender needs at least one event")
-        if item_features is not None:
-            log, vocabulary = _with_new_items(log, vocabulary, item_features)
-        plan = fitting.Plan(
+        log, vocabulary = _read_log(events, item_features)
+        plan = self._plan(vocabulary, item_features, on_progress)
+        self._keep(fitting.fit(log, plan), log, vocabulary, item_features)
+        return self
+
+    def refit(
+        self,
+        events: Frame,
+        *,
+        item_features: Frame | None = None,
+        time_budget_s: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> "NextItemRecommender":
+        """Another recommender, with the choices of this one, fitted on `events`: all of them, older ones included.
+
+        Nothing is held out: what was chosen stays, the re-ranker too. Counts are taken anew; networks are trained anew,
+        or, on logs so long that they are read once at most, go on from their weights.
+
+        Args:
+            events, item_features, on_progress: as of `fit`.
+            time_budget_s: seconds that the refit may take.
+        """
+        ranker, before = self._fitted()
+        other = NextItemRecommender(
+            self.model,
+            self.repeats,
+            self.seed,
+            time_budget_s,
+            networks=self.networks,
+            purchase_events=self.purchase_events,
+        )
+        # the re-ranker knows the event types by their numbers
+        log, vocabulary = _read_log(events, item_features, kind_names=self._kind_names)
+        plan = other._plan(vocabulary, item_features, on_progress)
+        if "new_items" not in ranker.sources:
+            plan.traits = None
+        elif plan.traits is None:
+            raise ValueError("item_features: the fit had traits of items; give the refit the same columns")
+        known = before.encode(vocabulary.ids)
+        other._keep(fitting.refit(log, plan, ranker, self._report, known), log, vocabulary, item_features)
+        return other
+
+    def _plan(self, vocabulary: Vocabulary, item_features: Frame | None, on_progress: Progress | None) -> fitting.Plan:
+        return fitting.Plan(
             traits=None if item_features is None else read_traits(item_features, vocabulary.ids),
             model=self.model,
             networks=self.networks,
             repeats_allowed=self.repeats == "allow",
             seed=self.seed,
-            time_budget_s=self.time_budget_s,
+            budget=Budget(self.time_budget_s),
             on_progress=on_progress,
         )
-        fitted = fitting.fit(log, plan)
+
+    def _keep(
+        self, fitted: fitting.Fitted, log: Interactions, vocabulary: Vocabulary, item_features: Frame | None
+    ) -> None:
         self._ranker = fitted.ranker
         self._kind_names = log.kind_names
         self._items = _item_table(vocabulary, item_features)
         self._report = {**fitted.report, "settings": fitted.settings}
-        return self
 
     def report(self) -> dict[str, Any]:
         """What was chosen, validation figures by source (HR, NDCG, MRR at 5, 10, 20, and n), losses by epoch,
@@ -167,16 +208,27 @@ class NextItemRecommender:
             block = log.select(users)
             yield self._output(block, ranker.rank(block, k, allowed=allowed))
 
-    def similar_items(self, item_ids: Any, k: int = 20, *, kind: FrameKind = "arrow") -> Frame:
+    def similar_items(
+        self,
+        item_ids: Any,
+        k: int = 20,
+        *,
+        candidates: Any | None = None,
+        blocked: Any | None = None,
+        kind: FrameKind = "arrow",
+    ) -> Frame:
         """The k most similar items of each id: item_id, rank, similar_item_id, score (0 to 1), as Arrow or pandas.
 
-        Ids that the model does not know, and neighbours beyond those it has, give no rows.
+        `candidates` and `blocked` say which items may stand as similar ones, as in `recommend`. Ids that the model does
+        not know, and neighbours beyond those it has, give no rows.
         """
         ranker, vocabulary = self._fitted()
         ids = id_column(pa.table({"item_id": pa.array(item_ids)}), "item_id", name="item_ids")
         codes = vocabulary.encode(ids)
         codes = codes[codes >= 0]
-        found, scores = similarity.most_similar(ranker, codes, k)
+        found, scores = similarity.most_similar(
+            ranker, codes, k, allowed=self._allowed(candidates, blocked, vocabulary)
+        )
         row, place = np.nonzero(found >= 0)
         columns = {
             "item_id": vocabulary.decode(codes[row]),
@@ -238,9 +290,10 @@ class NextItemRecommender:
             raise NotFittedError("fit the recommender, or load one, before asking it for anything")
         return self._items
 
-    def _allowed(self, candidates: Any | None, blocked: Any | None, vocabulary: Vocabulary) -> np.ndarray | None:
+    def _allowed(self, candidates: Any | None, blocked: Any | None, vocabulary: Vocabulary) -> Allowed:
+        everything = self._fitted()[0].everything()
         if candidates is None and blocked is None:
-            return None
+            return everything
         allowed = np.ones(len(vocabulary), dtype=bool)
         if candidates is not None:
             allowed[:] = False
@@ -249,7 +302,7 @@ class NextItemRecommender:
         if blocked is not None:
             codes = vocabulary.encode(_ids(blocked, "blocked"))
             allowed[codes[codes >= 0]] = False
-        return allowed
+        return Allowed.of(allowed & (everything.place >= 0))
 
     def _output(self, block: Interactions, ranked: Ranked) -> pa.Table:
         ranker, vocabulary = self._fitted()
@@ -282,8 +335,8 @@ class NextItemRecommender:
             week=block.times is not None,
             kinds_known=block.kinds is not None,
         )
-        # the codes of history and popularity are negative: they count from the end
-        labels = np.array([*ranker.sources, "history", "popularity"], dtype=object)
+        # the code of popularity is negative: it counts from the end
+        labels = np.array([*ranker.sources, "popularity"], dtype=object)
         source = labels[ranked.proposer.ravel()]
         owned = block.n_items * np.arange(rows, dtype=np.int64)
         is_repeat = np.isin(
@@ -319,6 +372,17 @@ OUTPUT_COLUMNS = (
 
 def _ids(values: Any, name: str) -> pa.Array:
     return id_column(pa.table({"item_id": pa.array(values)}), "item_id", name=name)
+
+
+def _read_log(
+    events: Frame, item_features: Frame | None, *, kind_names: tuple[str, ...] | None = None
+) -> tuple[Interactions, Vocabulary]:
+    log, vocabulary = read_events(events, name="events", kind_names=kind_names)
+    if not len(log.items):
+        raise ValueError("events: no rows; a recommender needs at least one event")
+    if item_features is not None:
+        log, vocabulary = _with_new_items(log, vocabulary, item_features)
+    return log, vocabulary
 
 
 def _with_new_items(log: Interactions, vocabulary: Vocabulary, features: Frame) -> tuple[Interactions, Vocabulary]:

@@ -1,16 +1,17 @@
-"""Sources of candidates: each scores every item after a block of histories, and says which items it proposes.
+"""Sources of candidates: each scores the items that may be recommended after a block of histories.
 
-What belongs here: the common face of co-visitation, neighbours and networks towards the blend, and how blocks of
-scores are masked, ranked and looked up.
+What belongs here: the common face of co-visitation, neighbours, embeddings and networks towards the blend, and how
+blocks of scores are barred, ranked and looked up.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy import sparse
 
-from ecom_pipeline.recommending.co_visitation import CoVisitation, history_matrix
+from ecom_pipeline.recommending.co_visitation import CoVisitation, history_matrix, keep_largest
 from ecom_pipeline.recommending.content import NewItems
 from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.neighbours import Neighbours
@@ -18,64 +19,178 @@ from ecom_pipeline.recommending.scoring import top_k
 from ecom_pipeline.recommending.spectral import SCALE, Spectral
 
 BARRED = np.float32(-1e30)
+HISTORY_LENGTH = 500  # last events of a history whose items propose themselves
+HISTORY_DECAY = 0.99
+MANY_ENTRIES = 8  # stored scores for each one wanted from which a dense block is searched faster than a sparse one
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The items that may be recommended: codes, int32 ascending; place, int32 (items,), of each item among them, -1
+    for the others."""
+
+    codes: np.ndarray
+    place: np.ndarray
+    _tables: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> "Allowed":
+        """From a mask bool (items,)."""
+        codes = np.flatnonzero(mask).astype(np.int32)
+        place = np.full(len(mask), -1, dtype=np.int32)
+        place[codes] = np.arange(len(codes), dtype=np.int32)
+        return cls(codes=codes, place=place)
+
+    def rows(self, table: np.ndarray) -> np.ndarray:
+        """The rows of a table (items, …) that stand for allowed items; cut out once a table."""
+        if len(self.codes) == len(table):
+            return table
+        if id(table) not in self._tables:
+            self._tables[id(table)] = (table, table[self.codes])
+        return self._tables[id(table)][1]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """items int32 (users, candidates), -1 where there is none, no item twice in a row; of a catalogue of n_items."""
+
+    items: np.ndarray
+    n_items: int
+
+    @cached_property
+    def _slots(self) -> np.ndarray:
+        """Column of each item among its user's candidates, flat (users * items), -1 for the others."""
+        users, width = self.items.shape
+        slots = np.full(users * self.n_items, -1, dtype=np.int16 if width < 2**15 else np.int32)
+        row, column = np.nonzero(self.items >= 0)
+        slots[row * self.n_items + self.items[row, column]] = column
+        return slots
+
+    def values_of(self, scores: sparse.csr_array) -> np.ndarray:
+        """Entries of a matrix (users, items) at the candidates, float32 (users, candidates); 0 where nothing is
+        stored. One pass over the stored entries, which need no order."""
+        users, width = self.items.shape
+        owner = np.repeat(np.arange(users, dtype=np.int64), np.diff(scores.indptr))
+        place = self._slots[owner * self.n_items + scores.indices]
+        wanted = place >= 0
+        out = np.zeros((users, width), dtype=np.float32)
+        out[owner[wanted], place[wanted]] = scores.data[wanted]
+        return out
+
+
+class ScoreBlock(Protocol):
+    """Scores of a block of users. bounded: non-negative strengths (True) or logits (False)."""
+
+    bounded: bool
+
+    def bar(self, histories: Interactions) -> None:
+        """Bar the items of each user's own history."""
+        ...
+
+    def top(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The n best items of every user, int32 (users, n), -1 where there are fewer; and their scores, float32."""
+        ...
+
+    def at(self, candidates: Candidates, rows: np.ndarray) -> np.ndarray:
+        """Scores of candidates, float32 (users, candidates); `rows` names the users of the block that they are of."""
+        ...
 
 
 @dataclass
-class ScoreBlock:
-    """Scores of a block of users.
+class SparseScores:
+    """Strengths of few items: CSR float32 (users, items), everything else is 0."""
 
-    dense: float32 (users, items). pattern: CSR whose stored entries are the only non-zero scores, or None. bounded:
-    scores are non-negative strengths (True) or unbounded logits (False).
-    """
+    matrix: sparse.csr_array
+    allowed: Allowed
+    bounded: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.allowed.codes) < self.matrix.shape[1]:
+            self.matrix.data = np.where(self.allowed.place[self.matrix.indices] >= 0, self.matrix.data, np.float32(0.0))
+
+    def bar(self, histories: Interactions) -> None:
+        """Bar the items of each user's own history."""
+        users, n_items = self.matrix.shape
+        own = np.zeros(users * n_items, dtype=bool)
+        own[histories.owners.astype(np.int64) * n_items + histories.items] = True
+        owner = np.repeat(np.arange(users, dtype=np.int64), np.diff(self.matrix.indptr))
+        barred = own[owner * n_items + self.matrix.indices]
+        self.matrix.data = np.where(barred, np.float32(0.0), self.matrix.data)
+
+    def top(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The n best items of every user and their scores; -1 where fewer are above 0."""
+        if self.matrix.nnz > MANY_ENTRIES * n * len(self):
+            place, best_scores = top_k(self.matrix.toarray(), n)
+            return self._padded(np.where(best_scores > 0.0, place, -1), best_scores, n)
+        best = keep_largest(self.matrix, n)
+        lengths = np.diff(best.indptr)
+        inside = np.arange(n) < lengths[:, None]
+        index = np.where(inside, best.indptr[:-1, None] + np.arange(n), 0)
+        if not len(best.data):
+            return np.full(index.shape, -1, dtype=np.int32), np.zeros(index.shape, dtype=np.float32)
+        scores = np.where(inside, best.data[index], np.float32(0.0))
+        order = np.argsort(-scores, axis=1, kind="stable")
+        scores = np.take_along_axis(scores, order, axis=1)
+        items = np.take_along_axis(best.indices[index], order, axis=1)
+        return np.where(scores > 0.0, items, -1).astype(np.int32), scores
+
+    def _padded(self, items: np.ndarray, scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        missing = ((0, 0), (0, n - items.shape[1]))
+        return np.pad(items, missing, constant_values=-1).astype(np.int32), np.pad(scores, missing)
+
+    def at(self, candidates: Candidates, rows: np.ndarray) -> np.ndarray:
+        """Strengths of candidates."""
+        return candidates.values_of(sparse.csr_array(self.matrix[rows]) if len(rows) < len(self) else self.matrix)
+
+    def __len__(self) -> int:
+        return int(self.matrix.shape[0])
+
+
+@dataclass
+class DenseScores:
+    """Scores of all allowed items, float32 (users, allowed items)."""
 
     dense: np.ndarray
-    pattern: sparse.csr_array | None
-    bounded: bool
+    allowed: Allowed
+    bounded: bool = False
 
-    def bar(self, *, histories: Interactions | None, allowed: np.ndarray | None) -> None:
-        """Bar the items of the histories, and the items that are not `allowed` (bool (items,))."""
-        value = np.float32(0.0) if self.pattern is not None else BARRED
-        if histories is not None:
-            self.dense[histories.owners, histories.items] = value
-        if allowed is not None:
-            self.dense[:, ~allowed] = value
+    def bar(self, histories: Interactions) -> None:
+        """Bar the items of each user's own history."""
+        place = self.allowed.place[histories.items]
+        known = place >= 0
+        self.dense[histories.owners[known], place[known]] = BARRED
 
-    def top(self, n: int) -> np.ndarray:
-        """The n best items of every user, int32 (users, n), -1 where there are fewer."""
-        if self.pattern is None:
-            items, scores = top_k(self.dense, n)
-            return np.where(scores > BARRED / 2, items, -1)
-        lengths = np.diff(self.pattern.indptr)
-        out = np.full((len(lengths), n), -1, dtype=np.int32)
-        width = int(lengths.max(initial=0))
-        if width == 0:
-            return out
-        columns = np.arange(width)
-        inside = columns < lengths[:, None]
-        index = np.where(inside, self.pattern.indptr[:-1, None] + columns, 0)
-        items = self.pattern.indices[index]
-        values = np.where(inside, np.take_along_axis(self.dense, items, axis=1), 0.0)
-        place, best = top_k(values.astype(np.float32), n)
-        chosen = np.where(best > 0.0, np.take_along_axis(items, place, axis=1), -1)
-        out[:, : chosen.shape[1]] = chosen
-        return out
+    def top(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The n best items of every user and their scores; -1 where fewer are allowed."""
+        items = np.full((len(self.dense), n), -1, dtype=np.int32)
+        scores = np.full((len(self.dense), n), BARRED, dtype=np.float32)
+        place, best = top_k(self.dense, n)
+        found = place.shape[1]
+        scores[:, :found] = best
+        items[:, :found] = np.where(best > BARRED / 2, self.allowed.codes[place], -1)
+        return items, scores
 
-    def at(self, items: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """Scores of given items, float32 of the shape of `items` (users, n); negative items score as item 0.
-
-        `rows` names the users of the block that `items` has; None for all of them.
-        """
-        if rows is None:
-            rows = np.arange(len(items))
-        return self.dense[rows[:, None], np.maximum(items, 0)]
+    def at(self, candidates: Candidates, rows: np.ndarray) -> np.ndarray:
+        """Scores of candidates; barred where they are not allowed."""
+        if not len(self.allowed.codes):
+            return np.full(candidates.items.shape, BARRED, dtype=np.float32)
+        place = self.allowed.place[np.maximum(candidates.items, 0)]
+        return np.where(place >= 0, self.dense[rows[:, None], np.maximum(place, 0)], BARRED)
 
 
 class Source(Protocol):
-    """Something that scores every item after a history."""
+    """Something that scores items after a history."""
 
-    def block(self, histories: Interactions) -> ScoreBlock:
-        """Scores of all items after each history."""
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+        """Scores of the allowed items after each history."""
         ...
+
+
+@runtime_checkable
+class EmbeddingSource(Protocol):
+    """A source with a trained table float32 (items, width)."""
+
+    embedding: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,12 +199,10 @@ class CoVisitationSource:
 
     model: CoVisitation
 
-    def block(self, histories: Interactions) -> ScoreBlock:
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
         """Strengths; zero for what never stood near an item of the history."""
-        product = sparse.csr_array(
-            history_matrix(histories, decay=self.model.settings.history_decay) @ self.model.matrix
-        )
-        return ScoreBlock(dense=product.toarray(), pattern=product, bounded=True)
+        history = history_matrix(histories, decay=self.model.settings.history_decay)
+        return SparseScores(sparse.csr_array(history @ self.model.matrix), allowed)
 
 
 @dataclass(frozen=True)
@@ -98,10 +211,9 @@ class NeighbourSource:
 
     model: Neighbours
 
-    def block(self, histories: Interactions) -> ScoreBlock:
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
         """Summed similarities; zero for what no neighbouring sequence holds."""
-        product = self.model.strengths(histories)
-        return ScoreBlock(dense=product.toarray(), pattern=product, bounded=True)
+        return SparseScores(self.model.strengths(histories), allowed)
 
 
 @dataclass(frozen=True)
@@ -110,11 +222,10 @@ class SpectralSource:
 
     model: Spectral
 
-    def block(self, histories: Interactions) -> ScoreBlock:
-        """Scaled inner products of the decayed sum of the history's embeddings with all items."""
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+        """Scaled inner products of the decayed sum of the history's embeddings with the allowed items."""
         queries = history_matrix(histories, decay=self.model.history_decay) @ self.model.source
-        dense = (np.float32(SCALE) * queries) @ self.model.target.T
-        return ScoreBlock(dense=dense, pattern=None, bounded=False)
+        return DenseScores((np.float32(SCALE) * queries) @ allowed.rows(self.model.target).T, allowed)
 
 
 @dataclass(frozen=True)
@@ -123,10 +234,21 @@ class NewItemSource:
 
     model: NewItems
 
-    def block(self, histories: Interactions) -> ScoreBlock:
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
         """Likeness of new items to the history; zero for all others."""
-        product = self.model.strengths(histories)
-        return ScoreBlock(dense=product.toarray(), pattern=product, bounded=True)
+        return SparseScores(self.model.strengths(histories), allowed)
+
+
+@dataclass(frozen=True)
+class HistorySource:
+    """The user's own items as a source: each weighs the sum of decay ** steps from the end over its events."""
+
+    decay: float = HISTORY_DECAY
+    length: int = HISTORY_LENGTH
+
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+        """Decayed counts of the items of the history; zero for all others."""
+        return SparseScores(history_matrix(histories, decay=self.decay, length=self.length), allowed)
 
 
 @dataclass(frozen=True)
@@ -135,7 +257,7 @@ class PopularitySource:
 
     scores: np.ndarray
 
-    def block(self, histories: Interactions) -> ScoreBlock:
+    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
         """Popularity, one row a user."""
-        dense = np.repeat(self.scores[None, :].astype(np.float32), len(histories), axis=0)
-        return ScoreBlock(dense=dense, pattern=None, bounded=True)
+        row = self.scores[allowed.codes].astype(np.float32)
+        return DenseScores(np.repeat(row[None, :], len(histories), axis=0), allowed, bounded=True)

@@ -22,6 +22,7 @@ from ecom_pipeline.recommending.ranker import Ranker
 from ecom_pipeline.recommending.reranker import Reranker
 from ecom_pipeline.recommending.sources import (
     CoVisitationSource,
+    HistorySource,
     NeighbourSource,
     NewItemSource,
     PopularitySource,
@@ -30,7 +31,7 @@ from ecom_pipeline.recommending.sources import (
 )
 from ecom_pipeline.recommending.spectral import Spectral
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 
@@ -126,13 +127,19 @@ def _parts(source: Source) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
     if isinstance(source, SpectralSource):
         arrays = {"source": source.model.source, "target": source.model.target}
         return "spectral", {"history_decay": source.model.history_decay}, arrays
-    if isinstance(source, PopularitySource):
-        return "popularity", {}, {"scores": source.scores}
+    if isinstance(source, HistorySource | PopularitySource):
+        return _plain_parts(source)
     from ecom_pipeline.recommending.network_source import NetworkSource
 
     if not isinstance(source, NetworkSource):
         raise TypeError(f"cannot save a source of type {type(source).__name__}")
     return "network", source.network.describe(), {"seen": source.seen, **source.network.arrays()}
+
+
+def _plain_parts(source: HistorySource | PopularitySource) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+    if isinstance(source, HistorySource):
+        return "history", vars(source), {}
+    return "popularity", {}, {"scores": source.scores}
 
 
 def _source(kind: str, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Source:
@@ -150,8 +157,8 @@ def _source(kind: str, settings: dict[str, Any], arrays: dict[str, np.ndarray]) 
         return NewItemSource(NewItems(traits=_sparse(arrays, "traits"), new=_sparse(arrays, "new"), **settings))
     if kind == "spectral":
         return SpectralSource(Spectral(source=arrays["source"], target=arrays["target"], **settings))
-    if kind == "popularity":
-        return PopularitySource(arrays["scores"])
+    if kind in ("history", "popularity"):
+        return HistorySource(**settings) if kind == "history" else PopularitySource(arrays["scores"])
     if kind != "network":
         raise ModelFolderError(f"unknown kind of source {kind!r}")
     from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ecom_pipeline.recommending.budget import Budget
 from ecom_pipeline.recommending.features import build_candidates, feature_names
 from ecom_pipeline.recommending.metrics import ranking_metrics
 from ecom_pipeline.recommending.popularity import Popularity
@@ -29,7 +30,7 @@ VALIDATION_KS = (5, 10, 20)
 FUSION = 0.5  # where the weight of each source's log share starts: as a plain fusion of the sources
 FOLDS, MANY_CASES, RERANKER_SEEDS = 5, 1_500, 2
 TEACHING_CASES = 10_000  # cases that a re-ranker learns from, at most
-FEW_CASES = 3_000  # enough to stop at once a deadline (`time.monotonic`) has passed
+FEW_CASES = 500  # enough to stop at once the budget's deadline for gathering has passed
 RERANKERS: dict[str, dict[str, Any]] = {
     "linear": {"hidden": 0, "decay": 0.03},
     "small": {"hidden": 12, "decay": 0.3},
@@ -45,7 +46,7 @@ def learn_reranker(
     *,
     repeats_allowed: bool,
     seed: int,
-    deadline: float | None,
+    budget: Budget,
 ) -> Reranker:
     """The re-ranker of a blend from held-out cases, each source's own figures beside it.
 
@@ -53,8 +54,9 @@ def learn_reranker(
     fold; the final one is the mean of several that learnt from all cases.
     """
     lesson, log_shares, fold, reached = _case_features(
-        cases, sources, popularity, repeats_allowed=repeats_allowed, seed=seed, deadline=deadline
+        cases, sources, popularity, repeats_allowed=repeats_allowed, seed=seed, budget=budget
     )
+    report["cases_looked_at"] = reached
     n = len(lesson.target)
     names = feature_names(sources, cases.histories.kind_names)
     start = np.array([FUSION if name.endswith("_log_share") else 0.0 for name in names])
@@ -104,15 +106,18 @@ def _case_features(
     *,
     repeats_allowed: bool,
     seed: int,
-    deadline: float | None,
+    budget: Budget,
 ) -> tuple[Lesson, np.ndarray, np.ndarray, int]:
     """The cases that can teach, each source's log shares (cases, candidates, sources) beside them, the fold of each
     case, and how many cases were looked at until there were enough."""
     ranker = Ranker(sources=sources, popularity=popularity, reranker=None, repeats_allowed=repeats_allowed)
     rng = np.random.default_rng(seed)
-    cases = cases.take(rng.permutation(len(cases)))
+    limit = budget.cases(scores_a_case=len(popularity.counts) * len(sources), most=len(cases))
+    cases = cases.take(rng.permutation(len(cases))[:limit])
+    deadline = budget.reranker_deadline()
     names = feature_names(sources, cases.histories.kind_names)
     blocks, targets, reached, taught = [], [], 0, 0
+    allowed = ranker.everything()
     for users in ranker.blocks(len(cases)):
         block = build_candidates(
             cases.histories.select(users),
@@ -120,6 +125,7 @@ def _case_features(
             popularity=popularity,
             n=ranker.candidates,
             repeats_allowed=repeats_allowed,
+            allowed=allowed,
             targets=cases.targets[users],
         )
         blocks.append(block)

@@ -11,7 +11,7 @@ from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationS
 from ecom_pipeline.recommending.interactions import Interactions, read_events
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.scoring import factor_top_k, top_k
-from ecom_pipeline.recommending.sources import CoVisitationSource
+from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource
 from ecom_pipeline.recommending.spectral import Spectral
 
 sequences = st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=8), min_size=1, max_size=6)
@@ -88,14 +88,15 @@ def test_neighbours_equal_a_brute_force_sum(rows: list[list[int]]) -> None:
 def test_the_best_items_of_a_sparse_block_are_those_of_the_dense_one() -> None:
     rng = np.random.default_rng(1)
     log = log_of([rng.integers(25, size=9).tolist() for _ in range(30)])
-    block = CoVisitationSource(CoVisitation.fit(log)).block(log)
-    block.bar(histories=log, allowed=np.arange(log.n_items) % 5 > 0)
-    best = block.top(6)
+    block = CoVisitationSource(CoVisitation.fit(log)).block(log, Allowed.of(np.arange(log.n_items) % 5 > 0))
+    block.bar(log)
+    best, values = block.top(6)
     for row in range(len(log)):
-        scores = block.dense[row]
+        scores = block.matrix.toarray()[row]
         found = best[row][best[row] >= 0]
         assert len(found) == min(6, int((scores > 0).sum()))
         np.testing.assert_allclose(scores[found], np.sort(scores)[::-1][: len(found)])
+        np.testing.assert_allclose(values[row][: len(found)], scores[found])
         assert not set(found) & set(log.items[log.offsets[row] : log.offsets[row + 1]])
         assert (found % 5 > 0).all()
 
