@@ -154,8 +154,8 @@ def test_what_happens_after_the_night_changes_neither_model_nor_forecasts(
         after = rows(elsewhere, NIGHT)
 
     assert again.name == promoted.name
-    pd.testing.assert_frame_equal(pd.DataFrame(again.manifest.metrics), pd.DataFrame(promoted.manifest.metrics))
-    pd.testing.assert_frame_equal(after, before)
+    assert again.manifest.metrics == promoted.manifest.metrics
+    pd.testing.assert_frame_equal(after, before, check_exact=True)
 
 
 def test_a_worse_challenger_is_rejected_and_the_champion_goes_on(
