@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import duckdb
-
 from ecom_pipeline.sources import ledger
 from ecom_pipeline.sources.file_ids import assign
 from ecom_pipeline.sources.files import (
     FileRefusedError,
     LandingFile,
     Source,
+    compression_of,
     find_files,
     fingerprint,
     refuse_outside,
@@ -26,6 +25,7 @@ from ecom_pipeline.sources.files import (
 )
 from ecom_pipeline.sources.loading import (
     Candidate,
+    CannotReadError,
     ChangedWhileReadError,
     OpenQuotesError,
     create_raw_table,
@@ -43,7 +43,6 @@ BATCH_BYTES = 512 << 20
 BATCH_FILES = 500
 MENDING = ".mending-"
 YOUNG_SECONDS = 60.0
-_DISK_TROUBLE = ("No space left", "Disk quota", "Input/output error", "Read-only file system", "Out of Memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +207,7 @@ def _look_at(
                 f"{file.path}: the file holds NUL bytes; it is damaged or in another encoding (see csv.encoding)"
             )
         if is_irregular(seen, file):
-            mended = mended_copy(file, compression, mending)
+            mended = mended_copy(file, compression, mending, everywhere=False)
             compression, layout = compression_and_layout(mended.file)
             seen = replace(fingerprint(mended.file, compression), sha256=sha256)
     except FileRefusedError as error:
@@ -260,15 +259,7 @@ def _load(
     try:
         with warehouse.transaction():
             rows_in, unreadable = load_together(warehouse, batch, run_id=run_id)
-    except (
-        duckdb.InvalidInputException,
-        duckdb.IOException,
-        duckdb.ConversionException,
-        ChangedWhileReadError,
-        OpenQuotesError,
-    ) as error:
-        if any(words in str(error) for words in _DISK_TROUBLE):
-            raise  # no fault of the files
+    except (CannotReadError, ChangedWhileReadError, OpenQuotesError) as error:
         if len(batch) > 1:
             for candidate in batch:
                 report = _load(warehouse, [candidate], report, mending=mending, run_id=run_id)
@@ -276,10 +267,10 @@ def _load(
         (candidate,) = batch
         if isinstance(error, ChangedWhileReadError):
             return replace(report, deferred=(*report.deferred, candidate.file.path))
+        again = _read_otherwise(candidate, error, mending)
+        if again is not None:
+            return _load(warehouse, [again], report, mending=mending, run_id=run_id)
         if isinstance(error, OpenQuotesError):
-            again = _without_open_quotes(candidate, error, mending)
-            if again is not None:
-                return _load(warehouse, [again], report, mending=mending, run_id=run_id)
             why = f"record {error.first_record}: a quote opens there and does not close, and swallows what follows"
         else:
             why = f"cannot be read: {_first_line(error)}"
@@ -303,20 +294,27 @@ def _load(
     )
 
 
-def _without_open_quotes(candidate: Candidate, error: OpenQuotesError, mending: Path) -> Candidate | None:
-    """The candidate read from a copy in which rows with open quotes are bad by themselves; None if that is no way."""
-    dialect = candidate.file.source.files.csv
-    if dialect.encoding != "utf-8" or dialect.quote is None:
+def _read_otherwise(candidate: Candidate, error: CannotReadError | OpenQuotesError, mending: Path) -> Candidate | None:
+    """The candidate read from another copy, in which rows with open quotes are bad by themselves; None: no way left."""
+    fileset, mended = candidate.file.source.files, candidate.mended
+    if fileset.format != "csv" or fileset.csv.encoding != "utf-8" or fileset.csv.quote is None:
         return None
-    mended = candidate.mended
-    if mended is None:  # offsets are those of a copy from here on
-        mended = mended_copy(candidate.file, candidate.compression, mending)
-    elif mended.passes >= MOST_PASSES:
+    if mended is None or not mended.everywhere:
+        if mended is None and isinstance(error, CannotReadError):
+            return None
+        # offsets are those of this copy from here on
+        mended = mended_copy(candidate.file, _compression(candidate), mending, everywhere=True)
+    elif isinstance(error, CannotReadError) or mended.passes >= MOST_PASSES:
         return None
     else:
-        mended = without_quotes(mended, error.offsets, quote=dialect.quote)
+        mended = without_quotes(mended, error.offsets, quote=fileset.csv.quote)
     seen = replace(fingerprint(mended.file, "none"), sha256=candidate.seen.sha256)
     return replace(candidate, mended=mended, compression="none", seen=seen)
+
+
+def _compression(candidate: Candidate) -> str:
+    """How the file in landing is packed; `candidate.compression` is that of a mended copy, if there is one."""
+    return candidate.compression if candidate.mended is None else compression_of(candidate.file)
 
 
 def _forget_changed_dialects(warehouse: Warehouse, sources: Sequence[Source]) -> None:

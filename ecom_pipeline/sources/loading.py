@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
+import duckdb
 import pyarrow as pa
 
 from ecom_pipeline.contracts import Table
@@ -30,6 +31,13 @@ from ecom_pipeline.warehouse import Warehouse
 
 REJECTS = "landing_rejects"
 UNREADABLE = "unreadable"
+_NO_FAULT_OF_FILES = (
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.InterruptException,
+)
+_DISK_TROUBLE = ("No space left", "Disk quota", "Input/output error", "Read-only file system")
 OPEN_QUOTE_ERRORS = ("UNQUOTED VALUE", "LINE SIZE OVER MAXIMUM")
 
 
@@ -65,6 +73,10 @@ class OpenQuotesError(Exception):
         self.first_record = first_record
 
 
+class CannotReadError(Exception):
+    """The files of a batch cannot be read together; one of them is to blame, or several."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rejected:
     """A row that cannot be parsed: its number among the records (from 1), offset in what was read, text, and why."""
@@ -83,12 +95,20 @@ def load_together(warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: s
     Raises:
         ChangedWhileReadError: if a file was written to meanwhile.
         OpenQuotesError: if a quote that does not close has swallowed rows.
-        duckdb.Error: if the files cannot be read together.
+        CannotReadError: if the files cannot be read.
+        duckdb.Error: if the warehouse, its disk or memory fails.
     """
     connection = warehouse.connection
     source, layout = batch[0].file.source, batch[0].layout
     sql, paths = read_statement([candidate.reads for candidate in batch], layout, rejects=REJECTS)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS {sql}", [paths]).fetchall()
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS {sql}", [paths]).fetchall()
+    except (*_NO_FAULT_OF_FILES, duckdb.IOException) as error:
+        if not isinstance(error, duckdb.IOException) or any(words in str(error) for words in _DISK_TROUBLE):
+            raise
+        raise CannotReadError(str(error)) from error
+    except duckdb.Error as error:  # damaged files have errors of every class
+        raise CannotReadError(str(error)) from error
     of_feed = _is_of_feed(source)
     # a batch of one file, which may be large, carries no names: comparing them would cost more than reading the rows
     name = FILENAME_COLUMN if len(batch) > 1 else literal(str(batch[0].reads.absolute))

@@ -28,6 +28,8 @@ class Mended:
     file: LandingFile
     open_quotes: dict[int, str]
     """Offset of the line in the copy -> the line as it came."""
+    everywhere: bool
+    """Whether line ends between quotes were made line feeds too."""
     passes: int = 0
 
 
@@ -39,14 +41,18 @@ def is_irregular(seen: Fingerprint, file: LandingFile) -> bool:
     return seen.has_nul or seen.has_mixed_line_ends
 
 
-def mended_copy(file: LandingFile, compression: str, folder: Path) -> Mended:
-    """Write an unpacked copy of `file` below `folder` in which every line outside quotes ends in a line feed."""
+def mended_copy(file: LandingFile, compression: str, folder: Path, *, everywhere: bool) -> Mended:
+    """Write an unpacked copy of `file` below `folder` in which every line ends in a line feed.
+
+    Line ends between quotes stay as they are unless `everywhere`: where quotes do not close, nobody knows what is
+    between them.
+    """
     fileset = file.source.files
     quote = fileset.csv.quote if fileset.format == "csv" else None
     escape = fileset.csv.escape if fileset.format == "csv" else None
     target = folder / f"{len(list(folder.iterdir()))}.txt"
     lines = _LineEnds(
-        quote=quote.encode() if quote else None,
+        quote=quote.encode() if quote and not everywhere else None,
         escape=escape.encode() if escape and escape != quote else None,
         delimiter=fileset.csv.delimiter.encode(),
     )
@@ -58,7 +64,7 @@ def mended_copy(file: LandingFile, compression: str, folder: Path) -> Mended:
             copy.write(lines.mend(chunk).replace(b"\x00", NEVER_IN_UTF8))
             is_first = False
         copy.write(lines.rest().replace(b"\x00", NEVER_IN_UTF8))
-    return Mended(file=_at(file, target), open_quotes={})
+    return Mended(file=_at(file, target), open_quotes={}, everywhere=everywhere)
 
 
 def without_quotes(mended: Mended, offsets: Collection[int], *, quote: str) -> Mended:

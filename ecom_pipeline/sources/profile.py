@@ -153,7 +153,11 @@ class Time(_Checked):
     value: Sql
     formats: Annotated[tuple[Annotated[str, AfterValidator(_time_format)], ...], BeforeValidator(_as_list)]
     zone: TimeZone | None = Field(None, description="Zone of the written times; default: the shop's.")
-    earliest: date = Field(date(1990, 1, 1), ge=date(1900, 1, 1), description="Rows before this day are quarantined.")
+    earliest: date = Field(
+        date(1990, 1, 1),
+        gt=date(1900, 1, 1),  # which is what DuckDB reads from "infinity" and "epoch"
+        description="Rows before this day are quarantined.",
+    )
     days_ahead: int | None = Field(
         2,
         ge=0,

@@ -15,6 +15,8 @@ from ecom_pipeline.sources.times import times_of
 from ecom_pipeline.warehouse import sql_text
 
 MAX_ID_LENGTH = 256
+BLANKS = "chr(32) || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160) || chr(65279)"
+"""What surrounds a text and is no part of it, as SQL: blanks, tabs, line ends, no-break spaces, marks of byte order."""
 _IDS = frozenset({"order_id", "user_id", "item_id", "session_id", "promotion_id"})
 _TIME_COLUMNS: dict[Feed, tuple[str, str]] = {
     "orders": ("ordered_at", "order_date"),
@@ -267,7 +269,9 @@ class Staging:
             return f"{given} AS {column.name}"
         cast = f"TRY_CAST({given} AS {column.type})"
         if column.type == "DOUBLE":
-            cast = f"CASE WHEN abs({cast}) < {LARGEST_NUMBER} THEN {cast} END"
+            # DuckDB reads 1_000 as a thousand and +-1 as -1
+            odd = f"contains(CAST({given} AS VARCHAR), '_') OR starts_with(CAST({given} AS VARCHAR), '+-')"
+            cast = f"CASE WHEN abs({cast}) < {LARGEST_NUMBER} AND NOT ({odd}) THEN {cast} END"
         return f"{cast} AS {column.name}"
 
 
@@ -280,7 +284,7 @@ def tried(sql: str, *, text: bool) -> str:
     """An expression of a profile whose errors become null; as text it is trimmed, and empty text is null."""
     expression = checked_expression(sql)
     safe = expression.wrapped if expression.is_column else f"TRY({expression.wrapped})"
-    return f"NULLIF(trim(CAST({safe} AS VARCHAR)), '')" if text else f"{safe}"
+    return f"NULLIF(trim(CAST({safe} AS VARCHAR), {BLANKS}), '')" if text else f"{safe}"
 
 
 def raw_rows(
