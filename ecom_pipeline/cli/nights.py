@@ -14,6 +14,8 @@ from ecom_pipeline.orchestration.running import NightRun
 from ecom_pipeline.settings import Home, Settings
 
 DAY = "%Y-%m-%d"
+REPORT_STEP = "report"
+"""The one step that comes after publishing."""
 LogOption = Annotated[bool, typer.Option("--log", help="Print Dagster's event log to stderr.")]
 
 
@@ -108,9 +110,14 @@ def raise_for(run: NightRun) -> None:
             ExitCode.BLOCKED,
         )
     failure = next(failure for failure in run.failures if not failure.blocked)
+    outcome = (
+        "What analysts read was published; only its report is that of the night before."
+        if failure.step == REPORT_STEP
+        else "Nothing was published; what analysts read stays as it was."
+    )
     raise CommandError(
-        f"The night of {run.as_of} failed in {failure.step}: {failure.message} Nothing was published; what analysts "
-        f"read stays as it was. The run {run.run_id} is in the Dagster UI (ecom-pipeline ui).",
+        f"The night of {run.as_of} failed in {failure.step}: {failure.message} {outcome} "
+        f"The run {run.run_id} is in the Dagster UI (ecom-pipeline ui).",
         ExitCode.FAILED,
     )
 

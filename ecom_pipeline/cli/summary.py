@@ -55,6 +55,7 @@ class NightSummary:
     run_id: str
     seconds: float
     published_file: str
+    report: str
     files_loaded: int
     rows_loaded: int
     rows_in_all: int
@@ -119,6 +120,8 @@ def summarise(published: Path, run: NightRun) -> NightSummary:
     """Read the summary of a run that was published."""
     import duckdb
 
+    from ecom_pipeline.report import report_beside
+
     connection = duckdb.connect(str(published), read_only=True)
     try:
         (files_loaded, rows_loaded), (rows_in_all, quarantined, duplicate) = (
@@ -148,6 +151,7 @@ def summarise(published: Path, run: NightRun) -> NightSummary:
         run_id=run.run_id,
         seconds=round(run.seconds, 1),
         published_file=str(published),
+        report=str(report_beside(published)),
         files_loaded=files_loaded,
         rows_loaded=int(rows_loaded),
         rows_in_all=int(rows_in_all),
@@ -176,6 +180,7 @@ def print_summary(console: Console, summary: NightSummary, run: NightRun) -> Non
     facts.add_row("rules checked", f"{summary.checks - summary.checks_failed:,} of {summary.checks:,} hold")
     facts.add_row("time", f"{summary.seconds:,.1f} s")
     facts.add_row("published", summary.published_file)
+    facts.add_row("report", summary.report)
     console.print(facts)
     for check in run.failed_checks:
         console.print(f"[yellow]warning[/yellow] {check.sentence}", soft_wrap=True)

@@ -1,0 +1,36 @@
+// Numbers, days and elements. Text always goes in as text, never as HTML: names are the shop's and may hold anything.
+const data = JSON.parse(document.getElementById('data').textContent);
+const sections = data.sections;
+const DAY = 86400000;
+const asOf = Date.parse(data.as_of + 'T00:00:00Z');
+const byId = (id) => document.getElementById(id);
+
+function plain(value) {
+  if (value === null || value === undefined) return '–';
+  const size = Math.abs(value);
+  const digits = Number.isInteger(value) || size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  return value.toLocaleString('en-US', {minimumFractionDigits: digits, maximumFractionDigits: digits});
+}
+const money = (value) => value === null || value === undefined ? '–' : data.money.before + plain(value) + data.money.after;
+const amount = (value, measure) => measure === 'revenue' ? money(value) : plain(value);
+const percent = (share, digits = 1) => share === null || share === undefined ? '–' : (100 * share).toFixed(digits) + ' %';
+const isoDay = (daysFromNight) => new Date(asOf + daysFromNight * DAY).toISOString().slice(0, 10);
+const shortDay = (iso) => new Date(iso + 'T00:00:00Z').toLocaleDateString('en-GB', {day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC'});
+const weekday = (iso) => new Date(iso + 'T00:00:00Z').toLocaleDateString('en-GB', {weekday: 'short', day: 'numeric', month: 'short', timeZone: 'UTC'});
+const inWords = (name) => name.replaceAll('_', ' ');
+const escaped = (text) => String(text).replace(/[&<>"']/g, (c) => '&#' + c.charCodeAt(0) + ';');
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+function table(columns, rows, caption) {
+  const head = element('tr', {}, ...columns.map((column) => element('th', {scope: 'col', class: column.number ? 'num' : null}, column.title)));
+  const body = rows.map((row) => element('tr', {}, ...row.map((cell, place) => element('td', {class: columns[place].number ? 'num' : null}, cell))));
+  return element('table', {}, element('caption', {class: 'visually-hidden'}, caption), element('thead', {}, head), element('tbody', {}, ...body));
+}

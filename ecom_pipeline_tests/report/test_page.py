@@ -1,0 +1,239 @@
+"""The report as a file: every figure is the published one, nothing breaks out of it, nothing is asked of a network."""
+
+import base64
+import hashlib
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from ecom_pipeline.cli import app
+from ecom_pipeline.report import ReportError, archived_report, report_beside, write_report
+from ecom_pipeline.report.page import embedded
+from ecom_pipeline_tests.conftest import PublishedShop
+from ecom_pipeline_tests.report.conftest import HOSTILE, make_shop
+
+EMBEDDED = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+MIB = 1024**2
+
+
+def data_of(file: Path) -> dict[str, Any]:
+    match = EMBEDDED.search(file.read_text(encoding="utf-8"))
+    assert match is not None
+    found: dict[str, Any] = json.loads(match[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(published, tmp_path_factory.mktemp("page") / "report.html", currency="EUR").file
+
+
+@pytest.fixture(scope="module")
+def sections(page: Path) -> dict[str, Any]:
+    found: dict[str, Any] = data_of(page)["sections"]
+    return found
+
+
+def asked(published: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(published), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_headline_figures_are_sums_of_the_published_days(sections: dict[str, Any], published: Path) -> None:
+    figures = {figure["key"]: figure for figure in sections["headline"]["figures"]}
+    for key, column in (("units", "quantity"), ("revenue", "revenue"), ("orders", "orders")):
+        for name, first, last in (
+            ("value", "2025-06-24", "2025-06-30"),
+            ("last_week", "2025-06-17", "2025-06-23"),
+        ):
+            ((expected,),) = asked(
+                published,
+                f"SELECT sum({column}) FROM sales_daily WHERE level = 'total' AND date BETWEEN '{first}' AND '{last}'",
+            )
+            assert figures[key][name] == pytest.approx(expected), (key, name)
+    ((visits, bought),) = asked(
+        published,
+        "SELECT sum(sessions), sum(sessions_with_purchase) FROM funnel_daily "
+        "WHERE level = 'total' AND date > '2025-06-23'",
+    )
+    assert (figures["visits"]["value"], figures["conversion"]["value"]) == (visits, pytest.approx(bought / visits))
+    ((expected,),) = asked(
+        published,
+        "SELECT sum(mean) FROM sales_forecasts "
+        "WHERE level = 'total' AND measure = 'quantity' AND target_date <= '2025-07-07'",
+    )
+    assert figures["next_units"]["value"] == pytest.approx(expected)
+    assert figures["next_units"]["last_week"] == figures["units"]["value"]
+
+
+def test_a_year_ago_is_the_same_weekdays(sections: dict[str, Any], published: Path) -> None:
+    """The shop has no sales before 2024-07-01: of last year's week it has none, of the one after it has."""
+    figures = {figure["key"]: figure for figure in sections["headline"]["figures"]}
+    assert figures["units"]["last_year"] is None
+    ((expected,),) = asked(
+        published,
+        "SELECT sum(quantity) FROM sales_daily WHERE level = 'total' AND date BETWEEN '2024-07-02' AND '2024-07-08'",
+    )
+    assert date(2024, 7, 2).weekday() == date(2025, 7, 1).weekday()
+    assert figures["next_units"]["last_year"] == pytest.approx(expected)
+
+
+def test_series_are_the_published_days_and_forecasts(sections: dict[str, Any], published: Path) -> None:
+    series = {(one["level"], one["id"]): one for one in sections["forecast"]["series"]}
+    assert len(series) == 1 + 3 + 9
+    for level, series_id, measure, horizon, mean, p10, p90, baseline in asked(
+        published,
+        "SELECT level, series_id, measure, horizon, mean, p10, p90, baseline FROM sales_forecasts",
+    ):
+        forecast = series[level, series_id]["forecast"][measure]
+        place = horizon - 1
+        told = tuple(forecast[name][place] for name in ("mean", "p10", "p90", "baseline"))
+        assert told == pytest.approx((mean, p10, p90, baseline), rel=1e-4)
+    for level, series_id, days_ago, quantity in asked(
+        published,
+        "SELECT level, series_id, DATE '2025-06-30' - date, quantity FROM sales_daily "
+        "WHERE date > '2025-05-01' AND series_id <> 'i9'",
+    ):
+        assert series[level, series_id]["sold"]["quantity"][-1 - days_ago] == pytest.approx(quantity, rel=1e-4)
+    total = series["total", "total"]["totals"]["quantity"]
+    ((last_week,),) = asked(
+        published, "SELECT sum(quantity) FROM sales_daily WHERE level = 'total' AND date > '2025-06-23'"
+    )
+    assert (total["last_week"], total["next_week"], total["ahead"]) == (last_week, 28, 112)
+
+
+def test_misses_value_added_and_paths_are_the_published_ones(sections: dict[str, Any], published: Path) -> None:
+    ((outside,),) = asked(
+        published,
+        "SELECT count(DISTINCT series_id) FROM sales_forecast_accuracy "
+        "WHERE level = 'product' AND measure = 'quantity' AND NOT in_80",
+    )
+    assert (sections["misses"]["forecasts"], sections["misses"]["outside"]) == (10, outside)
+    assert {row["reason"] for row in sections["misses"]["worst"]} <= {"whole shop", "stock-out", "not known"}
+    assert sum(row["units"] for row in sections["misses"]["reasons"]) == pytest.approx(5 * outside)
+    row = sections["value"]["made"][0]
+    assert (row["wape"], row["baseline_wape"], row["value_added"]) == pytest.approx((5 / 9, 6 / 9, 1 / 6), rel=1e-4)
+    links = {(one["source"], one["target"]): one["visits"] for one in sections["paths"]["flows"]["event"]["links"]}
+    assert links["1. view", "left"] == 100
+    assert links["1. view", "bought"] == 10
+    assert links["4. view", "5. more steps"] == 7
+    assert all(source[0] < target[0] or target in ("bought", "left") for source, target in links)
+
+
+def test_recommendations_stand_beside_the_history(sections: dict[str, Any], published: Path) -> None:
+    users = sections["people"]["users"]
+    assert {user["segment"] for user in users[:3]} == {"champions", "at risk", "loyal"}
+    for user in users:
+        expected = asked(
+            published,
+            "SELECT r.rank, r.item_id, r.reason, p.probability FROM recommendations r "
+            "JOIN purchase_predictions p USING (as_of, user_id, item_id) "
+            f"WHERE user_id = '{user['user_id']}' ORDER BY rank",
+        )
+        told = [(row["rank"], row["item_id"], row["reason"], row["probability"]) for row in user["recommendations"]]
+        assert [row[:3] for row in told] == [row[:3] for row in expected]
+        assert [row[3] for row in told] == pytest.approx([row[3] for row in expected], rel=1e-4)
+        ((last,),) = asked(published, f"SELECT max(event_date) FROM user_events WHERE user_id = '{user['user_id']}'")
+        assert user["history"][0]["event_date"] == last.isoformat()
+
+
+def test_quality_counts_the_rows_and_the_rules(sections: dict[str, Any]) -> None:
+    quality = sections["quality"]
+    assert quality["feeds"][0] | {"files": 1} == {
+        "feed": "orders", "files": 1, "files_refused": 0, "rows_in": 100, "rows_core": 96, "rows_quarantined": 3,
+        "rows_duplicate": 1, "files_tonight": 1, "rows_tonight": 100,
+    }  # fmt: skip
+    assert (quality["tonight"]["rules"], quality["tonight"]["failed"]) == (1, 1)
+    assert quality["failed"][0]["sentence"] == "Mend x."
+
+
+def test_a_hostile_name_stays_text(page: Path) -> None:
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<script") == html.count("</script>") == 3
+    assert "<img" not in html.split("<script>")[0]
+    names = {one["name"] for one in data_of(page)["sections"]["forecast"]["series"]}
+    assert HOSTILE in names
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "]]>", "\u2028\u2029", "&lt;", "\\u003c", '"', "'"])
+def test_embedded_text_comes_back_as_it_was(text: str) -> None:
+    written = embedded({"name": text})
+    assert json.loads(written) == {"name": text}
+    assert not set(written) & set("<>&\u2028\u2029")
+
+
+def test_only_the_pages_own_scripts_may_run_and_nothing_may_load(page: Path) -> None:
+    html = page.read_text(encoding="utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy is not None
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy[1].replace("&#39;", "'").split(";")}
+    assert rules["default-src"] == ["'none'"]
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert rules["script-src"] == [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    ]
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", html.split("<script>")[0])
+
+
+def test_the_same_file_gives_the_same_page(published: Path, page: Path, tmp_path: Path) -> None:
+    again = write_report(published, tmp_path / "again.html", currency="EUR").file
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_a_shop_without_a_night_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match=r"nothing was published yet. Run a night first"):
+        write_report(tmp_path / "none.duckdb", tmp_path / "report.html")
+    empty = make_shop(tmp_path / "empty.duckdb", with_rows=False)
+    with pytest.raises(ReportError, match="holds no night yet"):
+        write_report(empty, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_what_feeds_do_not_allow_is_left_out_with_a_sentence(tmp_path: Path) -> None:
+    bare = make_shop(tmp_path / "bare.duckdb", with_rows=False)
+    with duckdb.connect(str(bare)) as connection:
+        connection.execute(
+            "INSERT INTO about VALUES "
+            "(DATE '2025-06-30', DATE '2025-06-30', 1, TIMESTAMP '2025-07-01', '0.1.0', NULL, true)"
+        ).fetchall()
+    written = write_report(bare, tmp_path / "report.html")
+    assert set(written.left_out) == {
+        "headline", "forecast", "misses", "value", "people", "similar", "funnel", "paths", "models",
+    }  # fmt: skip
+    html = written.file.read_text(encoding="utf-8")
+    for sentence in written.left_out.values():
+        assert sentence.endswith(".")
+        assert sentence.replace("'", "&#39;") in html
+
+
+def test_a_night_leaves_its_report_and_keeps_one_a_night(published_shop: PublishedShop) -> None:
+    home = published_shop.home
+    newest = report_beside(home.published_file)
+    kept = archived_report(home, published_shop.run.as_of)
+    assert kept.read_bytes() == newest.read_bytes()
+    assert newest.stat().st_size < 8 * MIB
+    figures = {row["key"]: row["value"] for row in data_of(newest)["sections"]["headline"]["figures"]}
+    last = published_shop.run.as_of.isoformat()
+    ((units,),) = asked(
+        home.published_file,
+        f"SELECT sum(quantity) FROM sales_daily WHERE level = 'total' AND date > DATE '{last}' - 7",
+    )
+    assert figures["units"] == pytest.approx(units)
+
+
+def test_the_command_writes_where_it_is_told(published_shop: PublishedShop, tmp_path: Path) -> None:
+    target = tmp_path / "monday.html"
+    done = CliRunner().invoke(
+        app, ["report", "--home", str(published_shop.home.root), "--output", str(target), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["bytes"] == target.stat().st_size
+    bare = CliRunner().invoke(app, ["report", "--home", str(tmp_path)])
+    assert bare.exit_code == 4
+    assert "is not a shop home" in bare.stderr
