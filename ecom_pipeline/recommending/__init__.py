@@ -12,6 +12,7 @@ from ecom_pipeline.recommending.evaluation import (
 )
 from ecom_pipeline.recommending.frames import FrameError
 from ecom_pipeline.recommending.purchase import PurchasePredictor
+from ecom_pipeline.recommending.purchase_labels import bought_within
 from ecom_pipeline.recommending.recommender import NextItemRecommender, NotFittedError
 from ecom_pipeline.recommending.repurchase import hide_recent_purchases, learn_repurchase_days
 
@@ -23,6 +24,7 @@ __all__ = [
     "PurchasePredictor",
     "TemporalSplit",
     "boost",
+    "bought_within",
     "diversify",
     "evaluate",
     "global_temporal_split",

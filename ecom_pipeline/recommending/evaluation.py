@@ -4,7 +4,7 @@ What belongs here: from a fitted recommender, histories and targets (frames) to 
 target is found in the first k of all items, or it is a miss; a target that the model never saw is a miss too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,6 +129,7 @@ def evaluate(
     k: int | Sequence[int] = (5, 10, 20),
     candidates: Any | None = None,
     slices: bool = True,
+    recommended: Frame | None = None,
 ) -> Evaluation:
     """Rank the whole catalogue for every user of `targets` and score where the target stands.
 
@@ -139,6 +140,8 @@ def evaluate(
         k: cut-offs of HR, NDCG and MRR.
         candidates: as of `NextItemRecommender.recommend`.
         slices: whether to report by history length, popularity decile of the target, and cold or warm target.
+        recommended: user_id, item_id, rank, where the recommender was asked for the histories already; at least the
+            largest k of each user.
 
     Raises:
         FrameError: when no target is given.
@@ -157,9 +160,17 @@ def evaluate(
     history_users = id_column(chosen, "user_id", name="histories")
     keep = pc.is_in(history_users, value_set=by_user.dictionary)
     chosen = chosen.filter(keep)
-    for block in recommender.recommend_blocks(chosen, max(ks), candidates=candidates):
-        row = pc.index_in(block.column("user_id"), value_set=by_user.dictionary).to_numpy()
-        lists[row, block.column("rank").to_numpy() - 1] = _codes(block.column("item_id"), catalogue)
+    blocks: Iterable[pa.Table] = (
+        recommender.recommend_blocks(chosen, max(ks), candidates=candidates)
+        if recommended is None
+        else [as_table(recommended, name="recommended", required=("user_id", "item_id", "rank"))]
+    )
+    for block in blocks:
+        row = pc.fill_null(pc.index_in(block.column("user_id"), value_set=by_user.dictionary), -1).to_numpy()
+        place = block.column("rank").to_numpy() - 1
+        wanted_rows = (row >= 0) & (place < max(ks))
+        codes = _codes(block.column("item_id"), catalogue)
+        lists[row[wanted_rows], place[wanted_rows]] = codes[wanted_rows]
     hits = (lists[case_user] == wanted[:, None]) & (wanted[:, None] >= 0)
     ranks = np.where(hits.any(axis=1), hits.argmax(axis=1), np.iinfo(np.int64).max)
     counts = recommender.item_counts()

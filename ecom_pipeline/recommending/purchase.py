@@ -6,6 +6,7 @@ windows before the cutoff: recommendations are made as of the start of a window,
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,20 @@ from ecom_pipeline.recommending.frames import (
     seconds_column,
     seconds_of,
 )
+from ecom_pipeline.recommending.purchase_labels import DAY_S, bought_within, is_purchase, place_in
 from ecom_pipeline.recommending.recommender import NextItemRecommender, NotFittedError
 
-DAY_S = 86_400.0
 FOLDS = 5
 Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a past window teaches: features float64 (pairs, features), bought 0 or 1 (pairs,), user int (pairs,)."""
+
+    features: np.ndarray
+    bought: np.ndarray
+    user: np.ndarray
 
 
 class PurchasePredictor:
@@ -66,6 +76,7 @@ class PurchasePredictor:
         self._items: dict[str, np.ndarray] = {}
         self._item_ids: pa.Array = pa.array([], type=pa.int64())
         self._report: dict[str, Any] = {}
+        self._lessons: list[Lesson] = []
 
     def fit(
         self, events: Frame, *, cutoff: Any | None = None, on_progress: Progress | None = None
@@ -94,30 +105,68 @@ class PurchasePredictor:
         if "event" in table.column_names:
             names = pc.unique(table.column("event").cast(pa.string())).drop_null().to_pylist()
             self._kinds = tuple(sorted(names))
-        parts = []
+        lessons: list[Lesson] = []
+        recommender = None
         for number, start in enumerate((end - 2 * window, end - window)):
             if on_progress is not None:
                 on_progress("purchases: learning from past windows", number / 2)
-            parts.append(self._window(table, moment, start, start + window))
-        (x_early, y_early, g_early), (x_late, y_late, g_late) = parts
-        logistic, isotonic = self._learn(x_early, y_early, g_early)
-        held_out = isotonic(logistic.logits(x_late))
+            lesson, recommender = self._past_window(table, moment, start, recommender)
+            lessons.append(lesson)
+        early, late = lessons
+        logistic, isotonic = self._learn([early])
+        held_out = isotonic(logistic.logits(late.features))
         self._report = {
             "window_days": self.window_days,
             "kinds": list(self._kinds),
-            "held_out": calibration_metrics(held_out, y_late),
-            "reliability": reliability(held_out, y_late),
-            "taught_by": {"pairs": len(y_early) + len(y_late), "purchases": float(y_early.sum() + y_late.sum())},
+            "held_out": calibration_metrics(held_out, late.bought),
+            "reliability": reliability(held_out, late.bought),
         }
-        self._logistic, self._isotonic = self._learn(
-            np.concatenate([x_early, x_late]),
-            np.concatenate([y_early, y_late]),
-            np.concatenate([g_early, g_late + g_early.max(initial=0) + 1]),
-        )
-        self._remember_items(table, moment, end)
+        self._keep(lessons, table, moment, end)
         if on_progress is not None:
             on_progress("purchases: done", 1.0)
         return self
+
+    def extend(self, events: Frame, recommendations: Frame, *, since: Any) -> "PurchasePredictor":
+        """Another predictor, taught by one more window: that after `since`, at which `recommendations` were made.
+
+        The held-out figures of its report stay those of this one, which has not seen the window.
+
+        Args:
+            events: all events, those of the window included.
+            recommendations: user_id, item_id, rank [, fallback], made as of `since` for users whether or not they came
+                back.
+            since: the moment of the recommendations.
+
+        Raises:
+            ValueError: when this predictor was loaded and not fitted: its lessons are not kept on disk.
+        """
+        if not self._lessons:
+            raise ValueError("a predictor can be extended only where it was fitted")
+        table = as_table(events, name="events", required=("user_id", "item_id", "event_ts"))
+        pairs = as_table(recommendations, name="recommendations", required=("user_id", "item_id", "rank"))
+        moment = seconds_column(table, "event_ts", name="events")
+        other = PurchasePredictor(
+            self.window_days,
+            k=self.k,
+            seed=self.seed,
+            purchase_events=self.purchase_events,
+            recommender=self._make,
+            max_users=self.max_users,
+        )
+        other._kinds, other._report = self._kinds, dict(self._report)
+        lesson = other._lesson(table, moment, pairs, seconds_of(since))
+        other._keep([*self._lessons, lesson], table, moment, float(moment.max()))
+        return other
+
+    def _keep(self, lessons: list[Lesson], table: pa.Table, moment: np.ndarray, end: float) -> None:
+        """Learn from all lessons, and remember the items as they stand at the end."""
+        self._lessons = lessons
+        self._report["taught_by"] = {
+            "pairs": sum(len(lesson.bought) for lesson in lessons),
+            "purchases": float(sum(lesson.bought.sum() for lesson in lessons)),
+        }
+        self._logistic, self._isotonic = self._learn(lessons)
+        self._remember_items(table, moment, end)
 
     def predict(self, histories: Frame, recommendations: Frame, *, as_of: Any | None = None) -> Frame:
         """Probabilities of recommended pairs.
@@ -194,8 +243,12 @@ class PurchasePredictor:
         predictor._kinds, predictor._report = tuple(manifest["kinds"]), manifest["report"]
         return predictor
 
-    def _learn(self, x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[Logistic, Isotonic]:
+    def _learn(self, lessons: list[Lesson]) -> tuple[Logistic, Isotonic]:
         """A logistic regression, and an isotonic map learnt from its out-of-fold logits; folds hold whole users."""
+        x = np.concatenate([lesson.features for lesson in lessons])
+        y = np.concatenate([lesson.bought for lesson in lessons])
+        users = np.cumsum([0, *(lesson.user.max(initial=-1) + 1 for lesson in lessons)])
+        groups = np.concatenate([lesson.user + first for lesson, first in zip(lessons, users, strict=False)])
         if not y.any():
             raise ValueError("events: nothing that was recommended was bought in a past window; take a longer one")
         fold = np.random.default_rng(self.seed).integers(FOLDS, size=int(groups.max(initial=0)) + 1)[groups]
@@ -206,34 +259,38 @@ class PurchasePredictor:
                 logits[held] = Logistic.fit(x[~held], y[~held]).logits(x[held])
         return Logistic.fit(x, y), Isotonic.fit(logits, y)
 
-    def _window(
-        self, table: pa.Table, moment: np.ndarray, start: float, end: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features, labels (bought in the window) and user numbers of the pairs recommended as of `start`."""
-        before, inside = moment <= start, (moment > start) & (moment <= end)
-        past, future = table.filter(pa.array(before)), table.filter(pa.array(inside))
-        recommender = self._make().fit(past)
+    def _past_window(
+        self, table: pa.Table, moment: np.ndarray, start: float, before: NextItemRecommender | None
+    ) -> tuple[Lesson, NextItemRecommender]:
+        """What a window from `start` on teaches of pairs that were recommended as of then."""
+        seen = moment <= start
+        past = table.filter(pa.array(seen))
+        recommender = self._make().fit(past) if before is None else before.refit(past)
         users = pc.unique(id_column(past, "user_id", name="events"))
         if len(users) > self.max_users:
             chosen = np.random.default_rng(self.seed).choice(len(users), size=self.max_users, replace=False)
             users = users.take(pa.array(np.sort(chosen)))
-        keep = pc.is_in(id_column(past, "user_id", name="events"), value_set=users)
-        histories = past.filter(keep)
+        histories = past.filter(pc.is_in(id_column(past, "user_id", name="events"), value_set=users))
         pairs = as_table(recommender.recommend(histories, self.k), name="recommendations", required=())
-        self._remember_items(past, moment[before], start)
-        features = self._features(histories, moment[before][keep.to_numpy(zero_copy_only=False)], pairs, start)
-        bought = future.filter(pa.array(self._is_purchase(future)))
-        labels = np.isin(
-            _pair_keys(pairs, users, self._item_ids), _pair_keys(bought, users, self._item_ids, missing=-2)
+        return self._lesson(table, moment, pairs, start), recommender
+
+    def _lesson(self, table: pa.Table, moment: np.ndarray, pairs: pa.Table, start: float) -> Lesson:
+        """Features as of `start`, whether the pair was bought in the window after it, and the number of its user."""
+        seen = moment <= start
+        past = table.filter(pa.array(seen))
+        self._remember_items(past, moment[seen], start)
+        users = pc.unique(id_column(pairs, "user_id", name="pairs"))
+        keep = pc.is_in(id_column(past, "user_id", name="events"), value_set=users)
+        histories, their_moment = past.filter(keep), moment[seen][keep.to_numpy(zero_copy_only=False)]
+        bought = bought_within(pairs, table, since=start, days=self.window_days, purchase_events=self.purchase_events)
+        return Lesson(
+            features=self._features(histories, their_moment, pairs, start),
+            bought=bought.astype(np.float64),
+            user=place_in(id_column(pairs, "user_id", name="pairs"), users),
         )
-        group = pc.index_in(id_column(pairs, "user_id", name="pairs"), value_set=users).to_numpy(zero_copy_only=False)
-        return features, labels.astype(np.float64), group
 
     def _is_purchase(self, table: pa.Table) -> np.ndarray:
-        if "event" not in table.column_names:
-            return np.ones(table.num_rows, dtype=bool)
-        names = pa.array(list(self.purchase_events), type=pa.string())
-        return pc.is_in(table.column("event").cast(pa.string()), value_set=names).to_numpy()
+        return is_purchase(table, self.purchase_events)
 
     def _remember_items(self, table: pa.Table, moment: np.ndarray, now: float) -> None:
         """Events and purchases by item, in all time and in the last window."""
@@ -253,11 +310,11 @@ class PurchasePredictor:
     def _features(self, table: pa.Table, moment: np.ndarray, pairs: pa.Table, now: float) -> np.ndarray:
         """Features float64 (pairs, features): of the pair, of the user and of the item, as of `now`."""
         users = pc.unique(id_column(pairs, "user_id", name="recommendations"))
-        user_of_event = _index(id_column(table, "user_id", name="histories"), users)
+        user_of_event = place_in(id_column(table, "user_id", name="histories"), users)
         known = user_of_event >= 0
         table, moment, user_of_event = table.filter(pa.array(known)), moment[known], user_of_event[known]
-        user = _index(id_column(pairs, "user_id", name="recommendations"), users)
-        item = _index(id_column(pairs, "item_id", name="recommendations"), self._item_ids)
+        user = place_in(id_column(pairs, "user_id", name="recommendations"), users)
+        item = place_in(id_column(pairs, "item_id", name="recommendations"), self._item_ids)
         bought = self._is_purchase(table)
         days = (now - moment) / DAY_S
         n = len(users)
@@ -288,7 +345,7 @@ class PurchasePredictor:
         else:
             columns.append(np.zeros(len(rank)))
         width = len(self._item_ids) + 1
-        event_item = _index(id_column(table, "item_id", name="histories", nulls=True), self._item_ids)
+        event_item = place_in(id_column(table, "item_id", name="histories", nulls=True), self._item_ids)
         event_key = user_of_event.astype(np.int64) * width + np.where(event_item >= 0, event_item, width - 1)
         pair_key = user.astype(np.int64) * width + np.where(known_item, item, width - 1)
         columns += self._pair_columns(table, event_key, pair_key, days, bought)
@@ -325,16 +382,3 @@ class PurchasePredictor:
             counts = np.bincount(inverse[codes == kind], minlength=len(keys))
             columns.append(np.where(found, np.log1p(counts)[place], 0.0))
         return columns
-
-
-def _index(ids: pa.Array, of: pa.Array) -> np.ndarray:
-    """Place of each id in `of`, -1 where it is not there."""
-    if ids.type != of.type:
-        ids = ids.cast(of.type)
-    return pc.fill_null(pc.index_in(ids, value_set=of), -1).to_numpy(zero_copy_only=False)
-
-
-def _pair_keys(table: pa.Table, users: pa.Array, items: pa.Array, *, missing: int = -1) -> np.ndarray:
-    user = _index(id_column(table, "user_id", name="pairs"), users).astype(np.int64)
-    item = _index(id_column(table, "item_id", name="pairs"), items).astype(np.int64)
-    return np.where((user >= 0) & (item >= 0), user * len(items) + item, missing)

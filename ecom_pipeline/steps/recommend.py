@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ecom_pipeline import contracts
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, global_temporal_split
+from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import (
     Manifest,
@@ -51,6 +52,8 @@ SERVING, JUDGED, PURCHASES = "model", "judged", "purchases"
 later challengers. And what turns recommendations into probabilities of a purchase."""
 
 FLOORS: tuple[Literal["popularity", "co_visitation"], ...] = ("popularity", "co_visitation")
+JUDGED_SHARE = 0.65
+"""Of the time budget: for the judged model, whose choices the one that serves takes over."""
 FEATURES = ("feat_items", "feat_user_events")
 
 Progress = Callable[[str, float], None]
@@ -159,19 +162,21 @@ def _train_if_due(
         baseline=0.0,
         measure="gain in NDCG@10 over the better of popularity and co-visitation",
     )
-    serving = _fit(settings, events, names, lambda stage, share: progress(f"{stage} on all events", 0.5 + 0.4 * share))
-    progress("purchase probabilities", 0.9)
-    purchases = _fit_purchases(settings, events)
-    judged_purchases = _fit_purchases(settings, split.train)
-    if isinstance(judged_purchases, PurchasePredictor):
-        metrics += purchase_figures(
-            judged_purchases,
-            judged,
-            events,
-            histories=active_histories(split.train, cutoff=cutoff, days=settings.active_user_days),
-            cutoff=cutoff,
-            k=settings.recommendations_per_user,
-        )
+    progress("purchase probabilities", 0.6)
+    purchases = _fit_purchases(settings, split.train)
+    if isinstance(purchases, PurchasePredictor):
+        histories = active_histories(split.train, cutoff=cutoff, days=settings.active_user_days)
+        shown = as_table(judged.recommend(histories, settings.recommendations_per_user), name="shown", required=())
+        metrics += purchase_figures(purchases, shown, events, histories=histories, cutoff=cutoff)
+        purchases = purchases.extend(events, shown, since=cutoff)
+    else:
+        purchases = _fit_purchases(settings, events)
+    serving = judged.refit(
+        events,
+        item_features=names,
+        time_budget_s=settings.next_item_time_budget_seconds * (1.0 - JUDGED_SHARE),
+        on_progress=lambda stage, share: progress(f"{stage} on all events", 0.7 + 0.3 * share),
+    )
 
     def save(folder: Path) -> None:
         serving.save(folder / SERVING)
@@ -290,7 +295,9 @@ def similar_items(
         return _report(version, recommender, rows, note="no user did anything with a product")
     progress("similar items", 0.1)
     sold = items_still_sold(warehouse, settings=settings, as_of=as_of)
-    found = recommender.similar_items(sold, settings.similar_items_per_item)
+    found = recommender.similar_items(
+        sold, settings.similar_items_per_item, candidates=sold, blocked=pa.array(settings.blocked_items, pa.string())
+    )
     rows = _replace_by_blocks(warehouse, table, as_of, [_of_night(found, as_of=as_of, version=version)])
     progress("written", 1.0)
     return _report(version, recommender, rows)
@@ -313,7 +320,7 @@ def _fit(settings: Settings, events: pa.Table, names: pa.Table, on_progress: Pro
         model=settings.next_item_model,
         repeats=settings.repeats,
         seed=settings.seed,
-        time_budget_s=settings.next_item_time_budget_seconds / 2,
+        time_budget_s=settings.next_item_time_budget_seconds * JUDGED_SHARE,
     )
     return recommender.fit(events, item_features=names, on_progress=on_progress)
 

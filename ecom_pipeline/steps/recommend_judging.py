@@ -7,7 +7,14 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from ecom_pipeline.recommending import Evaluation, NextItemRecommender, PurchasePredictor, TemporalSplit, evaluate
+from ecom_pipeline.recommending import (
+    Evaluation,
+    NextItemRecommender,
+    PurchasePredictor,
+    TemporalSplit,
+    bought_within,
+    evaluate,
+)
 from ecom_pipeline.recommending.calibration import calibration_metrics
 from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.registry import Metric
@@ -35,9 +42,13 @@ def open_held_out(split: TemporalSplit, floors: Sequence[NextItemRecommender]) -
         for name, table in (("next event", split.next_event), ("next purchase", split.next_purchase))
         if table.num_rows >= FEWEST_CASES
     }
+    shown = [_shown(floor, split) for floor in floors]
     best = {
         name: max(
-            (evaluate(floor, split.histories, table, k=KS) for floor in floors),
+            (
+                evaluate(floor, split.histories, table, k=KS, recommended=recommended)
+                for floor, recommended in zip(floors, shown, strict=True)
+            ),
             key=lambda evaluation: evaluation.metrics[GATE_METRIC],
         )
         for name, table in targets.items()
@@ -48,13 +59,21 @@ def open_held_out(split: TemporalSplit, floors: Sequence[NextItemRecommender]) -
 def figures(recommender: NextItemRecommender, held_out: HeldOut) -> tuple[Metric, ...]:
     """Metrics by dataset, of the recommender and of the better floor on the same cases; and by slice."""
     rows: list[Metric] = []
+    recommended = _shown(recommender, held_out.split)
     for name, table in held_out.targets.items():
-        ours = evaluate(recommender, held_out.split.histories, table, k=KS)
+        ours = evaluate(recommender, held_out.split.histories, table, k=KS, recommended=recommended)
         theirs = held_out.floors[name]
         rows += _rows(name, ours.metrics, theirs.metrics, tuple(ours.metrics))
         for part, metrics in ours.slices.items():
             rows += _rows(f"{name}, {part}", metrics, theirs.slices.get(part, {}), SLICE_METRICS)
     return tuple(rows)
+
+
+def _shown(recommender: NextItemRecommender, split: TemporalSplit) -> pa.Table:
+    """user_id, item_id, rank of what is recommended after the split's past, once for all sets of targets."""
+    blocks = recommender.recommend_blocks(split.histories, max(KS))
+    tables = [block.select(["user_id", "item_id", "rank"]) for block in blocks]
+    return pa.concat_tables(tables) if tables else pa.table({"user_id": [], "item_id": [], "rank": []})
 
 
 def _rows(dataset: str, ours: dict[str, float], theirs: dict[str, float], names: tuple[str, ...]) -> list[Metric]:
@@ -83,25 +102,19 @@ def gain_over_floors(metrics: Sequence[Metric], held_out: HeldOut) -> float:
 
 
 def purchase_figures(
-    predictor: PurchasePredictor,
-    recommender: NextItemRecommender,
-    events: pa.Table,
-    *,
-    histories: pa.Table,
-    cutoff: datetime,
-    k: int,
+    predictor: PurchasePredictor, recommended: pa.Table, events: pa.Table, *, histories: pa.Table, cutoff: datetime
 ) -> tuple[Metric, ...]:
-    """Calibration of purchase probabilities in the held-out days; the baseline knows only the share that is bought."""
-    # every active user, whether or not anything followed: those who stayed away are what a probability is about
-    recommended = as_table(recommender.recommend(histories, k), name="recommendations", required=())
+    """Calibration of purchase probabilities in the held-out days; the baseline knows only the share that is bought.
+
+    `recommended` is what every active user was shown as of the cutoff, whether or not anything followed: those who
+    stayed away are what a probability is about.
+    """
     if not recommended.num_rows:
         return ()
     predicted = as_table(
         predictor.predict(histories, recommended, as_of=cutoff), name="purchase predictions", required=()
     )
-    bought = _bought_after(events, cutoff=cutoff, days=predictor.window_days)
-    pairs = zip(predicted.column("user_id").to_pylist(), predicted.column("item_id").to_pylist(), strict=True)
-    labels = np.fromiter((pair in bought for pair in pairs), dtype=np.float64, count=predicted.num_rows)
+    labels = bought_within(predicted, events, since=cutoff, days=predictor.window_days).astype(np.float64)
     scores = calibration_metrics(predicted.column("probability").to_numpy(), labels)
     dataset = f"purchase within {predictor.window_days} days"
     return tuple(
@@ -112,12 +125,3 @@ def purchase_figures(
             ("mean_probability", scores["base_rate"]),
         )
     )
-
-
-def _bought_after(events: pa.Table, *, cutoff: datetime, days: int) -> set[tuple[str, str]]:
-    when = events.column("event_ts").to_numpy().astype("datetime64[us]")
-    start = np.datetime64(cutoff, "us")
-    inside = (when > start) & (when <= start + np.timedelta64(days, "D"))
-    inside &= np.asarray(events.column("event").to_numpy(zero_copy_only=False) == "purchase")
-    chosen = events.filter(pa.array(inside))
-    return set(zip(chosen.column("user_id").to_pylist(), chosen.column("item_id").to_pylist(), strict=True))

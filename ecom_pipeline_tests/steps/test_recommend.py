@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ecom_pipeline.recommending import fitting
+from ecom_pipeline.recommending import budget
 from ecom_pipeline.registry import Registry, RegistryError
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import recommend as night_steps
@@ -228,7 +228,7 @@ def test_a_real_network_is_trained_saved_and_used(shop: CoreRows, tmp_path: Path
     settings = {"next_item_model": "gru"}
     with pytest.MonkeyPatch.context() as patch:
         decide_on(patch, 0.1)
-        patch.setattr(fitting, "MAX_EPOCHS", 1)
+        patch.setattr(budget, "MAX_EPOCHS", 1)
         version = train(shop, own, NIGHT, **settings)
     assert version.manifest.settings["model"] == "gru"
     report = publish(shop, own, NIGHT, **settings)[0]
