@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ecom_pipeline import __version__
-from ecom_pipeline.cli import exports, homes, models, nights, report, status, web
+from ecom_pipeline.cli import exports, homes, models, nights, report, status, tables, web
 from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.documents import DocumentError
 from ecom_pipeline.warehouse import WarehouseError
@@ -57,6 +57,7 @@ app.command()(nights.backfill)
 app.command()(web.ui)
 app.command()(status.status)
 app.command()(report.report)
+app.command()(tables.export)
 app.command()(exports.guess)
 app.command()(exports.generate)
 app.command()(exports.export_complete_journey)
