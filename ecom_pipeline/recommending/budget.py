@@ -1,7 +1,7 @@
 """How much work a time budget allows: events that networks read, and cases that the re-ranker looks at.
 
 What belongs here: seconds turned into work at a fixed rate, so that a fit with a budget gives the same model on every
-machine that keeps up; the clock cuts it short only on slower ones.
+machine that keeps up; the clock cuts it short only where it takes twice as long.
 """
 
 import time
@@ -16,6 +16,7 @@ FEWEST_POSITIONS = 50_000  # below which a network would learn too little to be 
 MAX_EPOCHS = 6
 NETWORK_SHARE, REFIT_SHARE = 0.3, 0.7  # of the budget, for networks: in each of a fit's two stages; in a refit
 CASES_SHARE = 0.2  # of the budget: for the cases that the re-ranker looks at
+GRACE = 2.0  # times the budget after which the clock cuts short what is not done
 RERANKER_DEADLINE = 0.6  # of the budget: when the re-ranker stops gathering cases, however many there are
 
 
@@ -40,11 +41,11 @@ class Budget:
 
     def reranker_deadline(self) -> float | None:
         """When gathering cases ends (`time.monotonic`)."""
-        return None if self.seconds is None else self.started + RERANKER_DEADLINE * self.seconds
+        return None if self.seconds is None else self.started + RERANKER_DEADLINE * GRACE * self.seconds
 
     def left(self) -> float | None:
-        """Seconds that are left."""
-        return None if self.seconds is None else max(self.seconds - (time.monotonic() - self.started), 0.0)
+        """Seconds that are left until the clock cuts the work short."""
+        return None if self.seconds is None else max(GRACE * self.seconds - (time.monotonic() - self.started), 0.0)
 
 
 def schedule(n_events: int, positions: int) -> tuple[int, int]:

@@ -33,7 +33,7 @@ NetworkModel = Literal["lstm", "gru", "simple_rnn", "transformer"]
 Progress = Callable[[str, float], None]
 NETWORKS: tuple[str, ...] = ("lstm", "gru", "simple_rnn", "transformer")
 JUDGED_CASES = 5_000  # held-out cases that a model without a re-ranker is judged on, at most
-CHOOSING_CASES = 2_000  # likewise, where several settings are compared
+CHOOSING_CASES = 1_000  # likewise, where several settings are compared
 WARM_RATE = 0.5  # of the learning rate, where a network goes on from its weights
 
 
