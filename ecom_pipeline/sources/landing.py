@@ -255,14 +255,15 @@ def _batches(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 def _load(
     warehouse: Warehouse, batch: Sequence[Candidate], report: LoadReport, *, mending: Path, run_id: str
 ) -> LoadReport:
-    """Load a batch; if it fails as a whole, each of its files alone, so that only the culprit is refused."""
+    """Load a batch; if it fails as a whole, each half of it alone, and so on, so that only the culprit is refused."""
     try:
         with warehouse.transaction():
             rows_in, unreadable = load_together(warehouse, batch, run_id=run_id)
     except (CannotReadError, ChangedWhileReadError, OpenQuotesError) as error:
         if len(batch) > 1:
-            for candidate in batch:
-                report = _load(warehouse, [candidate], report, mending=mending, run_id=run_id)
+            middle = len(batch) // 2
+            for half in (batch[:middle], batch[middle:]):
+                report = _load(warehouse, half, report, mending=mending, run_id=run_id)
             return report
         (candidate,) = batch
         if isinstance(error, ChangedWhileReadError):

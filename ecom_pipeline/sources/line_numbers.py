@@ -22,6 +22,8 @@ class RowLines:
 
     of_rows: Lines
     of_rejected: Lines
+    confirmed: bool
+    """Whether the records counted here are as many as were read and rejected."""
 
 
 def lines_of_rows(
@@ -58,10 +60,10 @@ def lines_of_rows(
         accepted = ~blank
         accepted[bad] = False
         if int(accepted.sum()) == rows:
-            return RowLines(of_rows=starts[accepted], of_rejected=starts[bad])
+            return RowLines(of_rows=starts[accepted], of_rejected=starts[bad], confirmed=True)
     numbers = np.arange(rows + len(rejected), dtype=np.int64)
     free = numbers[~np.isin(numbers, bad)][:rows]
-    return RowLines(of_rows=free + layout.first_line, of_rejected=bad + layout.first_line)
+    return RowLines(of_rows=free + layout.first_line, of_rejected=bad + layout.first_line, confirmed=False)
 
 
 def _records(stream: Any, *, quote: bytes | None, line_break: bytes, encoding: str) -> tuple[Lines, NDArray[np.bool_]]:
@@ -91,8 +93,11 @@ def _records(stream: Any, *, quote: bytes | None, line_break: bytes, encoding: s
             previous_break = int(breaks[-1]) + offset
         offset += data.size
         carried_return = bool(data[-1] == ord("\r"))
+    last_end = max((int(part[-1]) for part in ends if part.size), default=0)
     if previous_break < offset - 1:  # the last line has no end
-        ends.append(np.array([lines_before + 1], dtype=np.int64))
+        lines_before += 1
+    if last_end < lines_before:  # nor has the last record, if a quote stays open
+        ends.append(np.array([lines_before], dtype=np.int64))
         blanks.append(np.array([False]))
     if not ends:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=bool)

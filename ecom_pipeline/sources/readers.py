@@ -28,11 +28,16 @@ _NEVER_IN_JSON = "\x1f"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Columns of a file, in order, the line of its first row, and how many records come before it."""
+    """Columns of a file, in order, the line of its first row, and how many records come before it.
+
+    Files with one layout are read together.
+    """
 
     columns: tuple[str, ...]
     first_line: int = 1
     skip: int = 0
+    types: tuple[str, ...] = ()
+    """Types of a Parquet file's columns: several files are read with the types of the first."""
 
 
 def quoted(name: str) -> str:
@@ -55,7 +60,8 @@ def layout_of(file: LandingFile, compression: str) -> Layout:
     if fileset.format == "jsonl":
         return Layout((TEXT_COLUMN,))
     if fileset.format == "parquet":
-        return Layout(_checked_columns(file, _parquet_columns(file), line=None))
+        names, types = _parquet_columns(file)
+        return Layout(_checked_columns(file, names, line=None), types=types)
     if not fileset.csv.header:
         return Layout(tuple(fileset.raw_columns or ()), fileset.csv.skip_lines + 1, fileset.csv.skip_lines)
     found, lines = _header(file, fileset.csv, compression)
@@ -64,12 +70,13 @@ def layout_of(file: LandingFile, compression: str) -> Layout:
     return Layout(columns, first_line=skipped + lines + 1, skip=skipped + 1)
 
 
-def _parquet_columns(file: LandingFile) -> list[str]:
+def _parquet_columns(file: LandingFile) -> tuple[list[str], tuple[str, ...]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return list(pq.read_schema(file.absolute).names)
+        schema = pq.read_schema(file.absolute)
+        return list(schema.names), tuple(str(kind) for kind in schema.types)
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRefusedError(
             f"{file.path}: not a whole Parquet file ({str(error).splitlines()[0]}); "
