@@ -1,0 +1,227 @@
+# ruff: noqa: E501 - strategies read better one a line
+"""Fuzzing of what comes from outside: files, headers, profiles, their SQL expressions, settings.
+
+    python -m ecom_pipeline_tests.bad_input.fuzz --cases 200000
+
+Whatever is thrown at them, readers end with rows in core or quarantine or with a refused file, and documents end with
+an error that names them. The command prints how many cases each target was given; a case that breaks a promise ends it
+with hypothesis' smallest example. The tests run the same targets for some seconds.
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from ecom_pipeline.documents import DocumentError, parse_document
+from ecom_pipeline.settings import Settings
+from ecom_pipeline.sources.expressions import Expression, ExpressionError, checked_expression
+from ecom_pipeline.sources.files import FileRefusedError, LandingFile, fingerprint, sources_of
+from ecom_pipeline.sources.profile import SourceProfile
+from ecom_pipeline.sources.readers import compression_and_layout
+from ecom_pipeline_tests.bad_input.rows import INJECTIONS, NO_NUMBERS, NO_TIMES, ODD_IDS
+from ecom_pipeline_tests.sources.shop import HEADER, ORDERS, open_shop, profile_of
+
+Target = Callable[[Any], int]
+SHARES = {"settings": 0.4, "headers": 0.35, "profiles": 0.15, "rows": 0.05, "expressions": 0.05}
+FILES_AT_ONCE = 40
+
+FIELDS = st.one_of(
+    st.sampled_from((*NO_NUMBERS, *NO_TIMES, *ODD_IDS, *INJECTIONS)),
+    st.sampled_from(("1", "2.5", "2024-01-05 10:00:00", "2024-01-05", "apple", "")),
+    st.text(max_size=12),
+)
+RAW_BYTES = st.one_of(
+    st.binary(max_size=40), st.sampled_from((b"\x00", b'"', b"\r", b"\n", b"\r\n", b"\xff", b",", b"\xef\xbb\xbf"))
+)
+
+
+def _line(fields: list[str]) -> bytes:
+    return ",".join(fields).encode(errors="surrogatepass")
+
+
+LINES = st.one_of(
+    st.lists(FIELDS, min_size=6, max_size=6).map(_line), st.lists(FIELDS, max_size=9).map(_line), RAW_BYTES
+)
+BODIES = st.lists(st.tuples(LINES, st.sampled_from((b"\n", b"\n", b"\n", b"\r\n", b"\r", b""))), max_size=8).map(
+    lambda lines: b"".join(itertools.chain.from_iterable(lines))
+)
+HEADS = st.one_of(st.just(HEADER.encode()), RAW_BYTES, st.lists(st.text(max_size=10), max_size=8).map(_line))
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(),
+    st.sampled_from(("UTC", "%Y", "orders", "../x", "/etc/passwd", "a" * 300, "iso", "exact", "gru", "1GB", "25:00", "02:00")),
+)  # fmt: skip
+TREES = st.recursive(
+    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    max_leaves=6,
+)  # fmt: skip
+SQL_WORDS = st.sampled_from(  # noqa: SIM905
+    """( ) , ' " ; -- /* */ * + || :: [ ] { } . = < qty price order SELECT FROM WHERE ATTACH COPY INSTALL LOAD PRAGMA SET
+    read_csv('/etc/passwd') getenv('HOME') upper( trim( CASE WHEN THEN ELSE END CAST( AS DOUBLE) TRY_CAST( NULL IS NOT IN
+    BETWEEN AND OR 1 2.5 'x' current_setting('x') repeat( 'a', 999999999) x -> list_transform(  UNION EXCEPT $1 ? :a
+    (SELECT 1) row_number() OVER () COLUMNS(*) regexp_replace( strptime( INTERVAL 1 DAY glob('*') sleep_ms(""".split()
+)
+EXPRESSIONS = st.one_of(st.text(max_size=40), st.lists(SQL_WORDS, max_size=12).map(" ".join))
+
+
+@contextmanager
+def targets() -> Iterator[dict[str, tuple[Target, Any]]]:
+    """Name -> what is tried (it returns how many cases that were) and the strategy of its argument."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        yield {
+            "headers": (_headers(Path(folder)), st.tuples(st.booleans(), st.one_of(RAW_BYTES, st.binary(max_size=200), HEADS), BODIES)),
+            "settings": (_settings, st.dictionaries(st.one_of(st.sampled_from(tuple(Settings.model_fields)), st.text(max_size=8)), TREES, max_size=5)),
+            "profiles": (_profiles, st.tuples(st.lists(st.integers(0, 40), min_size=1, max_size=4), TREES, st.booleans())),
+            "expressions": (_expressions, EXPRESSIONS),
+            "rows": (_rows(Path(folder)), st.lists(st.tuples(HEADS, BODIES), min_size=FILES_AT_ONCE, max_size=FILES_AT_ONCE)),
+        }  # fmt: skip
+
+
+def _headers(folder: Path) -> Target:
+    source = next(source for source in sources_of(profile_of(ORDERS)) if source.feed == "orders")
+
+    def read(drawn: tuple[bool, bytes, bytes]) -> int:
+        is_packed, head, body = drawn
+        path = folder / ("x.csv.gz" if is_packed else "x.csv")
+        path.write_bytes(head + body)
+        file = LandingFile(
+            source, f"orders/{path.name}", path, path.stat().st_size, datetime.now(UTC).replace(tzinfo=None)
+        )
+        try:
+            compression, layout = compression_and_layout(file)
+            assert {"order", "qty"} <= {name.casefold() for name in layout.columns}
+            assert fingerprint(file, compression).newlines == (head + body).count(b"\n")
+        except FileRefusedError as error:
+            assert str(error).startswith("orders/x.csv"), error
+        return 1
+
+    return read
+
+
+def _rows(folder: Path) -> Target:
+    numbers = itertools.count()
+
+    def load(files: list[tuple[bytes, bytes]]) -> int:
+        with open_shop(folder / f"shop{next(numbers)}") as shop:
+            for number, (head, body) in enumerate(files):
+                is_whole = head.startswith(b"order,")
+                shop.write(f"orders/{number}.csv", (head if is_whole else HEADER.encode() + head) + body)
+            report, _ = shop.ingest()
+            assert shop.is_conserved()
+            assert report.files_loaded + len(report.refused) == len(files)
+            for path, error in report.refused:
+                assert error.startswith(path), error
+            finite = "isfinite(quantity) AND abs(quantity) < 1e12 AND coalesce(isfinite(unit_price), TRUE)"
+            wrong = f"NOT ({finite}) OR order_date < DATE '1990-01-01' OR length(item_id) > 256 OR item_id = ''"
+            assert shop.rows(f"SELECT * FROM core_order_lines WHERE {wrong}") == []
+            assert shop.rows("SELECT count(*) FROM quarantine_orders WHERE coalesce(reason, '') = ''") == [(0,)]
+        return len(files)
+
+    return load
+
+
+def _settings(document: dict[str, Any]) -> int:
+    text = _as_yaml({"profile": "sample", **document})
+    try:
+        assert isinstance(parse_document(text, Settings, name="settings.yaml"), Settings)
+    except DocumentError as error:
+        assert str(error).startswith("settings.yaml"), error
+    return 1
+
+
+def _as_yaml(document: Any) -> str:
+    try:
+        return str(yaml.safe_dump(document, allow_unicode=True))
+    except yaml.YAMLError:
+        return repr(document)
+
+
+def _profiles(drawn: tuple[list[int], Any, bool]) -> int:
+    path, value, removes = drawn
+    document = yaml.safe_load(ORDERS)
+    _mutate(document, path, value, removes=removes)
+    try:
+        profile = parse_document(_as_yaml(document), SourceProfile, name="shop.yaml")
+        assert profile.readers("orders") or profile.readers("browse")
+    except DocumentError as error:
+        assert str(error).startswith("shop.yaml"), error
+    return 1
+
+
+def _mutate(document: Any, path: list[int], value: Any, *, removes: bool) -> None:
+    """Follow `path` into the document, and put `value` there, or take away what is there."""
+    node = document
+    for depth, step in enumerate(path):
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not keys:
+            return
+        key = keys[step % len(keys)]
+        if depth == len(path) - 1 or not isinstance(node[key], dict | list):
+            if removes:
+                del node[key]
+            else:
+                node[key] = value
+            return
+        node = node[key]
+
+
+def _expressions(text: str) -> int:
+    checked_expression.cache_clear()
+    try:
+        assert isinstance(checked_expression(text), Expression)
+    except ExpressionError as error:
+        assert str(error)
+    return 1
+
+
+def fuzz(target: Target, strategy: Any, *, examples: int, start: int) -> int:
+    """Try a target with so many examples from one seed; returns the cases, which may be several an example."""
+    cases = 0
+
+    @seed(start)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(strategy)
+    def attack(value: Any) -> None:
+        nonlocal cases
+        cases += target(value)
+
+    attack()
+    return cases
+
+
+def main() -> None:
+    """Fuzz for as many cases as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    total = 0
+    with targets() as all_targets:
+        for name, (target, strategy) in all_targets.items():
+            began, cases, start = time.monotonic(), 0, arguments.seed
+            while cases < SHARES[name] * arguments.cases:
+                examples = 2_000 if name != "rows" else 25
+                cases += fuzz(target, strategy, examples=examples, start=start)
+                start += 1
+            total += cases
+            print(f"{name:12s} {cases:8,} cases, nothing broken, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"total        {total:8,} cases")
+
+
+if __name__ == "__main__":
+    main()
