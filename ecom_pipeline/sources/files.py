@@ -113,7 +113,7 @@ def find_files(landing: Path, sources: tuple[Source, ...]) -> tuple[LandingFile,
     found: dict[tuple[str, str], LandingFile] = {}
     for folder in sorted({source.folder for source in sources}):
         for path in _walk(root / folder):
-            relative = path.relative_to(root).as_posix()
+            relative = as_text(path.relative_to(root))
             for source in sources:
                 if (source.feed, relative) not in found and source.folder == folder and source.matches(relative):
                     status = path.stat()
@@ -139,12 +139,19 @@ def _walk(folder: Path) -> Iterator[Path]:
                     yield path
 
 
+def as_text(path: Path) -> str:
+    """The path with forward slashes; bytes that are not UTF-8 are written as escapes."""
+    return os.fsencode(path.as_posix()).decode("utf-8", errors="backslashreplace")
+
+
 def refuse_outside(file: LandingFile, landing: Path) -> None:
-    """Refuse a link that leads out of landing.
+    """Refuse a link that leads out of landing, and a file whose name is no text.
 
     Raises:
-        FileRefusedError: saying where it leads.
+        FileRefusedError: saying what to do.
     """
+    if as_text(file.absolute) != file.absolute.as_posix():
+        raise FileRefusedError(f"{file.path}: the name of the file or of its folder is not UTF-8; rename it")
     target = file.absolute.resolve()
     if not target.is_relative_to(landing.resolve()):
         raise FileRefusedError(f"{file.path}: a link that leads out of landing; copy the file itself to landing")

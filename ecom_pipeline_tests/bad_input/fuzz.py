@@ -64,11 +64,11 @@ TREES = st.recursive(
     SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
     max_leaves=6,
 )  # fmt: skip
-SQL_WORDS = st.sampled_from(  # noqa: SIM905
+SQL_WORDS = st.sampled_from(
     """( ) , ' " ; -- /* */ * + || :: [ ] { } . = < qty price order SELECT FROM WHERE ATTACH COPY INSTALL LOAD PRAGMA SET
     read_csv('/etc/passwd') getenv('HOME') upper( trim( CASE WHEN THEN ELSE END CAST( AS DOUBLE) TRY_CAST( NULL IS NOT IN
     BETWEEN AND OR 1 2.5 'x' current_setting('x') repeat( 'a', 999999999) x -> list_transform(  UNION EXCEPT $1 ? :a
-    (SELECT 1) row_number() OVER () COLUMNS(*) regexp_replace( strptime( INTERVAL 1 DAY glob('*') sleep_ms(""".split()
+    (SELECT 1) row_number() OVER () COLUMNS(*) regexp_replace( strptime( INTERVAL 1 DAY glob('*') sleep_ms(""".split()  # noqa: SIM905
 )
 EXPRESSIONS = st.one_of(st.text(max_size=40), st.lists(SQL_WORDS, max_size=12).map(" ".join))
 

@@ -13,6 +13,8 @@ from ecom_pipeline.orchestration.resources import Shop
 from ecom_pipeline.quality import raw_contract
 from ecom_pipeline.sources.profile import Feed, SourceProfile
 
+SETTLE_SECONDS = 1.0
+"""How long a night watches files that were written just now, to see whether they still grow."""
 FEEDS: tuple[Feed, ...] = get_args(Feed)
 CORE_TABLES_FROM: dict[str, tuple[Feed, ...]] = {
     "core_order_lines": ("orders",),
@@ -64,6 +66,7 @@ def _raw(profile: SourceProfile) -> dg.AssetsDefinition:
                 profile=shop.profile,
                 run_id=step.run_id,
                 on_progress=step.on_progress,
+                settle_seconds=SETTLE_SECONDS,
             )
             step.rows = report.rows_in
         files: dict[str, Any] = {
