@@ -16,6 +16,7 @@ from ecom_pipeline.orchestration.assets.marts import mart_assets
 from ecom_pipeline.orchestration.assets.models import model_assets
 from ecom_pipeline.orchestration.assets.published import published_asset
 from ecom_pipeline.orchestration.assets.report import report_asset
+from ecom_pipeline.orchestration.assets.rescoring import rescoring_asset
 from ecom_pipeline.orchestration.assets.trajectories import trajectory_assets
 from ecom_pipeline.orchestration.jobs import INGEST_JOB, ingest_job, night_schedule, nightly_job
 from ecom_pipeline.orchestration.landing import landing_sensor
@@ -51,6 +52,7 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
             *mart_assets(partitions),
             *trajectory_assets(partitions),
             published_asset(partitions),
+            rescoring_asset(),
             report_asset(partitions),
         ],
         asset_checks=all_checks(profile),

@@ -54,6 +54,26 @@ class Settings(BaseModel):
     repeats: Literal["allow", "exclude"] = Field("allow", description="Whether to recommend what a user already had.")
     recommendations_per_user: int = Field(20, gt=0, le=1000, description="Recommendations for each user.")
     blocked_items: tuple[str, ...] = Field((), description="Products that are never recommended.")
+    only_available_items: bool = Field(
+        True, description="Whether to leave out what is out of stock, no longer sold, or long untouched by everybody."
+    )
+    item_boosts: dict[str, float] = Field(
+        {}, description="Factor on the score of a product, such as {sku-1: 1.5}; above 1 lifts it, 0 sinks it."
+    )
+    most_per_category: int | None = Field(
+        None, gt=0, description="Recommendations of one category for each user; default: no limit."
+    )
+    popularity_penalty: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="Trades popular products for coverage: scores are divided by (1 + events) to this power.",
+    )
+    repurchase_days: int | Literal["learnt"] | None = Field(
+        None,
+        description="Days after a purchase in which the user does not get the product recommended; learnt takes for "
+        "each product what the shop's purchases show; default: none.",
+    )
     similar_items_per_item: int = Field(20, gt=0, le=1000, description="Similar products for each product.")
     active_user_days: int = Field(
         180,

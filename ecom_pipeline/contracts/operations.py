@@ -202,6 +202,19 @@ FEATURE_NIGHTS = Table(
     key=("table_name",),
 )
 
+RESCORED_USERS = Table(
+    name="rescored_users",
+    layer="operations",
+    meaning="Users who got new recommendations since a night, because they did something after it.",
+    columns=(
+        Column("as_of", "DATE", "Night whose recommendations were replaced.", nullable=False),
+        Column("user_id", "VARCHAR", "User.", nullable=False),
+        Column("events", "BIGINT", "Events that the user's recommendations know.", nullable=False),
+    ),
+    key=("as_of", "user_id"),
+    by_night=True,
+)
+
 ABOUT = Table(
     name="about",
     layer="operations",
@@ -234,5 +247,6 @@ OPERATIONS_TABLES = (
     VALIDATION_RESULTS,
     RUNS,
     FEATURE_NIGHTS,
+    RESCORED_USERS,
     ABOUT,
 )

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from ecom_pipeline.orchestration.assets.rescoring import RESCORED
+
 NIGHTLY_JOB = "nightly"
 INGEST_JOB = "ingest"
 
@@ -13,17 +15,18 @@ def nightly_job() -> Any:
     """Everything, for one night."""
     return dg.define_asset_job(
         NIGHTLY_JOB,
-        selection=dg.AssetSelection.all(),
+        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(RESCORED),
         description="One night: load what is new, rebuild what is derived, forecast, recommend, check, publish.",
     )
 
 
 def ingest_job() -> Any:
-    """Raw and core alone, as files arrive."""
+    """Raw and core as files arrive, and new recommendations for the users whom they speak of."""
     return dg.define_asset_job(
         INGEST_JOB,
-        selection=dg.AssetSelection.groups("raw", "core"),
-        description="Load the files that are new or changed in landing, as far as the core tables.",
+        selection=dg.AssetSelection.groups("raw", "core") | dg.AssetSelection.assets(RESCORED),
+        description="Load the files that are new or changed in landing, as far as the core tables, and recommend again "
+        "to users with new events; nothing is trained.",
     )
 
 

@@ -28,7 +28,12 @@ MADE_BY_MODELS = ("sales_forecasts", "recommendations", "purchase_predictions", 
 
 def all_checks(profile: SourceProfile) -> list[dg.AssetChecksDefinition]:
     """The checks of every table, one step a table."""
-    tables = (*core_tables(), table("quarantine_summary"), *tables_of_layer("features"), *tables_of_layer("marts"))
+    tables = (
+        *core_tables(),
+        *(table(name) for name in ("quarantine_summary", "rescored_users")),
+        *tables_of_layer("features"),
+        *tables_of_layer("marts"),
+    )
     return [
         *(table_checks(f"raw_{feed}", [_contract(raw_table(profile, feed), feed=feed)]) for feed in FEEDS),
         *(

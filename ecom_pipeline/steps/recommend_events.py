@@ -54,8 +54,11 @@ def active_histories(events: pa.Table, *, cutoff: datetime, days: int) -> pa.Tab
     return events.filter(pc.is_in(events.column("user_id"), value_set=active))
 
 
-def items_still_sold(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Array:
-    """Products that may be recommended: on sale after the night, not out of stock, and not forgotten by everyone."""
+def items_that_may_be_shown(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Array | None:
+    """Products that may be recommended: on sale after the night, not out of stock, and not forgotten by everyone. None
+    where the settings let everything be recommended."""
+    if not settings.only_available_items:
+        return None
     parameters = {"as_of": as_of, "seen_since": as_of - timedelta(days=settings.forecast_active_days)}
     return warehouse.arrow(_SOLD, parameters).column("item_id").combine_chunks()
 

@@ -10,9 +10,12 @@ import pytest
 from ecom_pipeline.recommending import budget
 from ecom_pipeline.registry import Registry, RegistryError
 from ecom_pipeline.settings import Home
-from ecom_pipeline.steps import recommend as night_steps
+from ecom_pipeline.steps import recommend as recommend_step
+from ecom_pipeline.steps import recommend_training as night_steps
+from ecom_pipeline.steps import recommend_versions
 from ecom_pipeline.steps.features import FeatureError
-from ecom_pipeline.steps.recommend import predict_purchases, recommend, similar_items, train_recommender
+from ecom_pipeline.steps.recommend import predict_purchases, recommend, similar_items
+from ecom_pipeline.steps.recommend_training import train_recommender
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse
 from ecom_pipeline_tests.steps.model_shop import ITEMS, SETTINGS, new_home, open_shop
@@ -190,7 +193,8 @@ def test_a_champion_whose_files_newer_code_cannot_read_is_trained_anew(
     shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.build(NIGHT)
-    monkeypatch.setattr(night_steps, "FORMAT_VERSION", 99)
+    for module in (night_steps, recommend_step, recommend_versions):
+        monkeypatch.setattr(module, "FORMAT_VERSION", 99)
     assert publish(shop, home, NIGHT)[0].fallback
     decide_on(monkeypatch, -0.1)
     version = train(shop, home, NIGHT)

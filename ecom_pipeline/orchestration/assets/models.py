@@ -62,7 +62,7 @@ def _next_item(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="next_item", specs=[spec])
     def next_item(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
-        from ecom_pipeline.steps.recommend import train_recommender
+        from ecom_pipeline.steps.recommend_training import train_recommender
 
         with recorded_step(context, shop) as step:
             version = train_recommender(

@@ -1,0 +1,200 @@
+"""The recommender of a night: trained when due, judged on held-out days, kept or not, and registered."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, global_temporal_split
+from ecom_pipeline.recommending.frames import as_table
+from ecom_pipeline.recommending.storage import FORMAT_VERSION
+from ecom_pipeline.registry import (
+    Manifest,
+    Metric,
+    ModelVersion,
+    Registry,
+    Verdict,
+    code_version,
+    decide,
+    version_in_force,
+)
+from ecom_pipeline.registry.fingerprint import fingerprint
+from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.steps.model_records import record_model
+from ecom_pipeline.steps.recommend_events import active_histories, end_of_day, events_of_night, item_names
+from ecom_pipeline.steps.recommend_judging import (
+    FEWEST_CASES,
+    figures,
+    gain_over_floors,
+    open_held_out,
+    purchase_figures,
+)
+from ecom_pipeline.steps.recommend_versions import JUDGED, MODEL, PURCHASES, SERVING, champion_of, require_features
+from ecom_pipeline.warehouse import Warehouse
+
+FLOORS: tuple[Literal["popularity", "co_visitation"], ...] = ("popularity", "co_visitation")
+JUDGED_SHARE = 0.65
+"""Of the time budget: for the judged model, whose choices the one that serves takes over."""
+
+Progress = Callable[[str, float], None]
+
+
+def train_recommender(
+    warehouse: Warehouse,
+    *,
+    home: Home,
+    settings: Settings,
+    as_of: date,
+    on_progress: Progress | None = None,
+) -> ModelVersion:
+    """The version in force on the night `as_of`; trains, judges and registers one if training is due.
+
+    Records what the registry knows in `model_metrics` and `model_versions`.
+
+    Too few events are registered too, as a rejected version without a model.
+
+    Raises:
+        FeatureError: if the features stand for another night.
+    """
+    progress = on_progress or _silent
+    require_features(warehouse, as_of)
+    registry = Registry(home, settings)
+    version = _train_if_due(warehouse, registry, settings=settings, as_of=as_of, progress=progress)
+    record_model(warehouse, registry, MODEL, as_of=as_of)
+    return version
+
+
+def _train_if_due(
+    warehouse: Warehouse, registry: Registry, *, settings: Settings, as_of: date, progress: Progress
+) -> ModelVersion:
+    standing = version_in_force(
+        registry,
+        MODEL,
+        as_of=as_of,
+        retrain_after_days=settings.retrain_after_days,
+        settings=_training_settings(settings),
+        seed=settings.seed,
+    )
+    if standing is not None:
+        return standing
+
+    progress("read events", 0.0)
+    events = events_of_night(warehouse)
+
+    def register(
+        verdict: Verdict, metrics: tuple[Metric, ...] = (), save: Callable[[Path], None] | None = None
+    ) -> ModelVersion:
+        manifest = Manifest(
+            model=MODEL,
+            data_cutoff=as_of,
+            data_fingerprint=fingerprint(events.to_pandas()),
+            code_version=code_version(),
+            seed=settings.seed,
+            settings=_training_settings(settings),
+            metrics=metrics,
+            decision=verdict.decision,
+            reason=verdict.reason,
+        )
+        return registry.register(manifest, save)
+
+    held_out_days = max(settings.test_days, settings.purchase_window_days)
+    cutoff = end_of_day(warehouse, as_of - timedelta(days=held_out_days))
+    if cutoff is None:
+        return register(Verdict("rejected", f"too little history: no events before the last {held_out_days} days"))
+    split = global_temporal_split(events, cutoff)
+    if split.next_event.num_rows < FEWEST_CASES:
+        return register(
+            Verdict(
+                "rejected",
+                f"too few users: {split.next_event.num_rows} of those known before the last {held_out_days} days did "
+                f"something in them, {FEWEST_CASES} are needed to judge a model",
+            )
+        )
+    names = item_names(warehouse)
+    judged = _fit(
+        settings, split.train, names, lambda stage, share: progress(f"{stage} before the held-out days", 0.4 * share)
+    )
+    progress("judge", 0.4)
+    held_out = open_held_out(
+        split,
+        [NextItemRecommender(model=floor, repeats=settings.repeats).fit(split.train) for floor in FLOORS],
+    )
+    metrics = figures(judged, held_out)
+    champion = champion_of(registry, as_of)
+    champion_gain = None
+    if champion is not None:
+        rival = NextItemRecommender.load(registry.folder(champion) / JUDGED)
+        champion_gain = gain_over_floors(figures(rival, held_out), held_out)
+    verdict = decide(
+        challenger=gain_over_floors(metrics, held_out),
+        champion=champion_gain,
+        baseline=0.0,
+        measure="gain in NDCG@10 over the better of popularity and co-visitation",
+    )
+    progress("purchase probabilities", 0.6)
+    purchases = _fit_purchases(settings, split.train)
+    if isinstance(purchases, PurchasePredictor):
+        histories = active_histories(split.train, cutoff=cutoff, days=settings.active_user_days)
+        shown = as_table(judged.recommend(histories, settings.recommendations_per_user), name="shown", required=())
+        metrics += purchase_figures(purchases, shown, events, histories=histories, cutoff=cutoff)
+        purchases = purchases.extend(events, shown, since=cutoff)
+    else:
+        purchases = _fit_purchases(settings, events)
+    serving = judged.refit(
+        events,
+        item_features=names,
+        time_budget_s=settings.next_item_time_budget_seconds * (1.0 - JUDGED_SHARE),
+        on_progress=lambda stage, share: progress(f"{stage} on all events", 0.7 + 0.3 * share),
+    )
+
+    def save(folder: Path) -> None:
+        serving.save(folder / SERVING)
+        judged.save(folder / JUDGED)
+        if isinstance(purchases, PurchasePredictor):
+            purchases.save(folder / PURCHASES)
+
+    if not isinstance(purchases, PurchasePredictor):
+        verdict = Verdict(verdict.decision, f"{verdict.reason}; no purchase probabilities: {purchases}")
+
+    version = register(verdict, metrics, save)
+    progress(f"{version.decision}: {version.name}", 1.0)
+    return version
+
+
+def _training_settings(settings: Settings) -> dict[str, str | int | float | bool | None]:
+    """What makes a model what it is, the format of its files included; a change makes training due."""
+    return {
+        "format": FORMAT_VERSION,
+        "model": settings.next_item_model,
+        "repeats": settings.repeats,
+        "time_budget_seconds": settings.next_item_time_budget_seconds,
+        "test_days": settings.test_days,
+        "purchase_window_days": settings.purchase_window_days,
+    }
+
+
+def _fit(settings: Settings, events: pa.Table, names: pa.Table, on_progress: Progress) -> NextItemRecommender:
+    recommender = NextItemRecommender(
+        model=settings.next_item_model,
+        repeats=settings.repeats,
+        seed=settings.seed,
+        time_budget_s=settings.next_item_time_budget_seconds * JUDGED_SHARE,
+    )
+    return recommender.fit(events, item_features=names, on_progress=on_progress)
+
+
+def _fit_purchases(settings: Settings, events: pa.Table) -> PurchasePredictor | str:
+    """Learnt from the windows before the end of `events`; or why not, where there are too few days or purchases."""
+    predictor = PurchasePredictor(
+        settings.purchase_window_days, k=settings.recommendations_per_user, seed=settings.seed
+    )
+    try:
+        return predictor.fit(events)
+    except ValueError as error:
+        return str(error)
+
+
+def _silent(stage: str, share: float) -> None:
+    """Nobody watches."""
