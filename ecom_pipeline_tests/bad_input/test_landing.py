@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ecom_pipeline.quality import check_health
-from ecom_pipeline.sources import load_landing
+from ecom_pipeline.sources import load_landing, readers
+from ecom_pipeline.sources.files import LandingFile
 from ecom_pipeline_tests.sources.shop import HEADER, ORDERS, Shop, open_shop
 
 GOOD = "1,ann,apple,2,1.50,2024-01-05 10:00:00\n"
@@ -95,16 +96,13 @@ def test_a_name_that_is_no_text_is_refused(shop: Shop) -> None:
 
 def test_a_file_that_may_not_be_read_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.write("orders/a.csv", HEADER + GOOD)
-    opened = Path.open
 
-    def denied(self: Path, *arguments: object, **more: object) -> object:
-        if self.name == "a.csv":
-            raise PermissionError(13, "Permission denied")
-        return opened(self, *arguments, **more)  # type: ignore[arg-type]
+    def denied(file: LandingFile) -> str:
+        raise PermissionError(13, "Permission denied", str(file.absolute))
 
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(readers, "compression_of", denied)
     report = shop.load()
-    assert "may not be read" in report.refused[0][1]
+    assert "may not be read (Permission denied)" in report.refused[0][1]
 
 
 def test_a_file_that_is_still_being_written_waits_for_the_next_look(shop: Shop) -> None:

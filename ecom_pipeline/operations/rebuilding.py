@@ -1,0 +1,74 @@
+"""A new warehouse in the place of a damaged one: landing is loaded anew, past nights come from the published file."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from ecom_pipeline.contracts import PUBLISHED_TABLES, Table, literal
+from ecom_pipeline.operations.backup import queued
+from ecom_pipeline.settings import Home
+from ecom_pipeline.warehouse import Warehouse, open_warehouse
+
+NOT_KEPT = frozenset({"about", "ingest_files", "quarantine_summary"})
+"""Published tables that the next night makes anew from landing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """Where the former warehouse lies now (None: there was none), and the rows of past nights brought back."""
+
+    moved_to: Path | None
+    rows: dict[str, int]
+
+
+def rebuild(home: Home) -> RebuildReport:
+    """Move the warehouse aside and make a new one with the nights that the published file holds.
+
+    Files in landing are loaded by the next night, and models are found by their data and settings.
+
+    Raises:
+        duckdb.Error: if the published file is damaged too; the new warehouse then stays empty, and landing fills it.
+    """
+    moved = None
+    with queued(home):
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        for suffix in ("", ".wal"):
+            file = home.warehouse_file.with_name(home.warehouse_file.name + suffix)
+            if file.exists():
+                aside = file.with_name(f"{home.warehouse_file.name}.damaged-{stamp}{suffix}")
+                file.replace(aside)
+                moved = moved or aside
+    with open_warehouse(home.warehouse_file, home.settings()) as warehouse:
+        rows = _bring_back(warehouse, home.published_file) if home.published_file.exists() else {}
+    return RebuildReport(moved, rows)
+
+
+def _bring_back(warehouse: Warehouse, published: Path) -> dict[str, int]:
+    connection = warehouse.connection
+    connection.execute(f"ATTACH {literal(str(published))} AS kept (READ_ONLY)")
+    try:
+        there = {
+            row[0]: row[1]
+            for row in connection.execute(
+                "SELECT table_name, list(column_name) FROM duckdb_columns() WHERE database_name = 'kept' GROUP BY ALL"
+            ).fetchall()
+        }
+        with warehouse.transaction():
+            return {
+                declared.name: _copy(connection, declared, name, there[name])
+                for name, declared in PUBLISHED_TABLES.items()
+                if name in there and name not in NOT_KEPT and (declared.by_night or name == "runs")
+            }
+    finally:
+        connection.execute("DETACH kept")
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, declared: Table, name: str, there: list[str]) -> int:
+    columns = ", ".join(column for column in declared.column_names if column in there)
+    connection.execute(f"DELETE FROM {declared.name}")
+    ((rows,),) = connection.execute(
+        f"INSERT INTO {declared.name} ({columns}) SELECT {columns} FROM kept.{name}"
+    ).fetchall()
+    return int(rows)
