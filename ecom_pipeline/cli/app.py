@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ecom_pipeline import __version__
-from ecom_pipeline.cli import exports, homes, models, nights, report, status, tables, web
+from ecom_pipeline.cli import care, exports, homes, models, nights, report, rescoring, show, status, tables, web
 from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.documents import DocumentError
 from ecom_pipeline.warehouse import WarehouseError
@@ -54,6 +54,7 @@ def _root(
 app.command()(homes.init)
 app.command()(nights.nightly)
 app.command()(nights.backfill)
+app.command()(rescoring.rescore)
 app.command()(web.ui)
 app.command()(status.status)
 app.command()(report.report)
@@ -61,7 +62,13 @@ app.command()(tables.export)
 app.command()(exports.guess)
 app.command()(exports.generate)
 app.command()(exports.export_complete_journey)
+app.command()(care.health)
+app.command()(care.doctor)
+app.command()(care.backup)
+app.command()(care.restore)
+app.command()(care.rebuild)
 app.add_typer(models.app, name="models")
+app.add_typer(show.app, name="show")
 
 
 def main() -> None:

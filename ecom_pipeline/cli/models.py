@@ -21,7 +21,12 @@ app = typer.Typer(help="Model versions: list, promote, roll back.", no_args_is_h
 
 @app.command("list")
 def list_versions(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """All versions of both models, what each saw, and why it was promoted or not."""
+    """All versions of both models, what each saw, and why it was promoted or not.
+
+    Example:
+
+      ecom-pipeline models list --home shop
+    """
     registry = _registry(home)
     versions = [
         {
@@ -84,6 +89,28 @@ def rollback(model: ModelArgument, home: HomeOption = DEFAULT_HOME) -> None:
     except RegistryError as error:
         raise CommandError(str(error)) from None
     typer.echo(f"{model}: {champion.name} is champion again. The next night scores with it.")
+
+
+@app.command()
+def reject(
+    model: ModelArgument,
+    version: Annotated[str, typer.Argument(help="Version, as `models list` names it.")],
+    home: HomeOption = DEFAULT_HOME,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")] = "rejected by hand",
+) -> None:
+    """Keep a version from being champion; the promoted one before it, or the baseline, stands in.
+
+    Example:
+
+      ecom-pipeline models reject next_item 2011-12-02-1f2e3d4c --home shop
+    """
+    from ecom_pipeline.registry import RegistryError
+
+    try:
+        rejected = _registry(home).reject(model, version, reason=reason)
+    except RegistryError as error:
+        raise CommandError(str(error)) from None
+    typer.echo(f"{model}: {rejected.name} is rejected.")
 
 
 def _registry(home: HomeOption) -> "Registry":

@@ -19,7 +19,7 @@ REPORT_STEP = "report"
 LogOption = Annotated[bool, typer.Option("--log", help="Print Dagster's event log to stderr.")]
 
 
-def nightly(
+def nightly(  # noqa: PLR0917 - options of a command, never passed by position
     home: HomeOption = DEFAULT_HOME,
     as_of: Annotated[
         datetime | None,
@@ -30,6 +30,9 @@ def nightly(
             show_default=False,
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the night would load, train and write, and do nothing.")
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     log: LogOption = False,
@@ -43,10 +46,17 @@ def nightly(
       ecom-pipeline nightly --home shop
 
       ecom-pipeline nightly --home shop --as-of 2011-12-09 --json
+
+      ecom-pipeline nightly --home shop --dry-run
     """
     shop = existing_home(home)
     night = as_of.date() if as_of is not None else default_night(shop)
     refuse_unfinished(shop, night)
+    if dry_run:
+        from ecom_pipeline.cli.planning import tell_plan
+
+        tell_plan(shop, night, as_json=as_json)
+        return
     run = _run(shop, night, quiet=quiet or as_json, log=log)
     if run.succeeded and not quiet:
         from ecom_pipeline.cli.summary import print_summary, summarise

@@ -11,6 +11,13 @@ from rich.table import Table as Grid
 
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
 
+CHAMPIONS = """
+SELECT model, model_version, decision FROM model_versions WHERE data_cutoff <= ?
+QUALIFY row_number() OVER (
+  PARTITION BY model ORDER BY decision = 'promoted' DESC, data_cutoff DESC, model_version DESC) = 1
+ORDER BY model DESC
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
@@ -21,6 +28,15 @@ class FeedState:
     refused: int
     rows: int
     rows_quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version that made what is published, or the newest rejected one, whose baseline stands in."""
+
+    model: str
+    model_version: str
+    decision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +51,20 @@ class Status:
     minutes: float | None
     feeds: tuple[FeedState, ...]
     warnings: tuple[str, ...]
+    report: str | None
+    models: tuple[Champion, ...]
 
 
 def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """What was published last, what came in by each feed, and which checks gave a warning.
 
     It reads the published file alone, so it answers while a night runs.
+
+    Examples:
+
+      ecom-pipeline status --home shop
+
+      ecom-pipeline status --home shop --json | jq .last_night
     """
     shop = existing_home(home)
     found = read_status(shop.root, shop.settings().profile, shop.published_file)
@@ -60,6 +84,11 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     for feed in found.feeds:
         grid.add_row(feed.feed, f"{feed.files:,}", f"{feed.refused:,}", f"{feed.rows:,}", f"{feed.rows_quarantined:,}")
     console.print(grid)
+    for model in found.models:
+        stands_in = "" if model.decision == "promoted" else "; its baseline stands in"
+        console.print(f"{model.model} {model.model_version}: {model.decision}{stands_in}", soft_wrap=True)
+    if found.report is not None:
+        console.print(f"report {found.report}", soft_wrap=True)
     for warning in found.warnings:
         console.print(f"[yellow]warning[/yellow] {warning}", soft_wrap=True)
 
@@ -67,8 +96,10 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
 def read_status(root: Path, profile: str, published: Path) -> Status:
     """The state of the home at `root` as its published file tells it."""
     if not published.exists():
-        return Status(str(root), profile, str(published), None, 0, None, (), ())
+        return Status(str(root), profile, str(published), None, 0, None, (), (), None, ())
     import duckdb
+
+    from ecom_pipeline.report import report_beside
 
     connection = duckdb.connect(str(published), read_only=True)
     try:
@@ -86,8 +117,10 @@ def read_status(root: Path, profile: str, published: Path) -> Status:
         warnings = connection.execute(
             "SELECT sentence FROM validation_results WHERE as_of = ? AND NOT success ORDER BY table_name, rule", [last]
         ).fetchall()
+        models = connection.execute(CHAMPIONS, [last]).fetchall()
     finally:
         connection.close()
+    report = report_beside(published)
     return Status(
         home=str(root),
         profile=profile,
@@ -97,4 +130,6 @@ def read_status(root: Path, profile: str, published: Path) -> Status:
         minutes=minutes,
         feeds=tuple(FeedState(*row) for row in feeds),
         warnings=tuple(sentence for (sentence,) in warnings),
+        report=str(report) if report.is_file() else None,
+        models=tuple(Champion(*row) for row in models),
     )

@@ -1,0 +1,398 @@
+"""`ecom-pipeline show`: one thing from the published file, drawn for a terminal.
+
+A forecast, a user, a product, or what is in quarantine; each reads the published file alone.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
+from ecom_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    import duckdb
+
+Level = Literal["total", "category", "product"]
+Measure = Literal["quantity", "revenue"]
+Row = dict[str, Any]
+
+PAST_DAYS = 42
+MANY = 8
+
+app = typer.Typer(help="One forecast, user, product or quarantined row, drawn for a terminal.", no_args_is_help=True)
+
+
+@app.command()
+def forecast(
+    series: Annotated[
+        str, typer.Argument(help="Category, product (its id, or a part of its name), or nothing for all sales.")
+    ] = "",
+    measure: Annotated[Measure, typer.Option(help="Units or money.")] = "quantity",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """What was sold in the last six weeks and what is expected, with the 80 % interval.
+
+    Examples:
+
+      ecom-pipeline show forecast --home shop
+
+      ecom-pipeline show forecast "espresso machine" --measure revenue --home shop
+    """
+    with _published(existing_home(home)) as published:
+        level, series_id, name = _series(published, series)
+        sold = published.rows(
+            f"SELECT date, {measure} AS value FROM sales_daily WHERE level = ? AND series_id = ? AND date <= ? "
+            "AND date > ? ORDER BY date",
+            [level, series_id, published.as_of, published.as_of - timedelta(days=PAST_DAYS)],
+        )
+        ahead = published.rows(
+            "SELECT target_date AS date, mean, p10, p90, baseline FROM sales_forecasts "
+            "WHERE as_of = ? AND level = ? AND series_id = ? AND measure = ? ORDER BY target_date",
+            [published.as_of, level, series_id, measure],
+        )
+    if not ahead:
+        raise CommandError(f"{name} has no {measure} forecast of the night of {published.as_of}.")
+    if as_json:
+        _print_json(
+            {
+                "series": name,
+                "level": level,
+                "series_id": series_id,
+                "measure": measure,
+                "sold": sold,
+                "forecast": ahead,
+            }
+        )
+        return
+    from ecom_pipeline.cli.terminal_plot import Day, plot
+
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{_safe(name)}[/bold]  {measure} a day, {sold[0]['date'] if sold else '-'} to {ahead[-1]['date']}"
+    )
+    room = max(20, console.width - 12)
+    past = [Day(sold=row["value"]) for row in sold][-max(0, room - len(ahead)) :]
+    console.print(plot([*past, *(Day(mean=row["mean"], low=row["p10"], high=row["p90"]) for row in ahead)]), crop=True)
+    week = ahead[:7]
+    last = sum(row["value"] or 0 for row in sold[-7:])
+    console.print(
+        f"● sold   [blue]━ expected   ░ 80 % interval[/blue]   last 7 days {last:,.0f}, "
+        f"next {len(week)} days {sum(row['mean'] for row in week):,.0f} "
+        f"(seasonal profile {sum(row['baseline'] for row in week):,.0f})",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def user(
+    user_id: Annotated[str, typer.Argument(help="User, as the shop names them.")],
+    events: Annotated[int, typer.Option(min=1, max=1000, help="Events of the history.")] = 10,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """What a user did last, and what comes next, why, and how likely it is bought.
+
+    Example:
+
+      ecom-pipeline show user C00137 --home shop
+    """
+    with _published(existing_home(home)) as published:
+        history = published.rows(
+            "SELECT e.event_ts, e.event, e.item_id, i.name, e.quantity, e.price FROM user_events e "
+            "LEFT JOIN items i USING (item_id) WHERE e.user_id = ? ORDER BY e.position DESC LIMIT ?",
+            [user_id, events],
+        )
+        if not history:
+            near = published.rows(
+                "SELECT DISTINCT user_id FROM user_events "
+                "ORDER BY jaro_winkler_similarity(user_id, ?) DESC, user_id LIMIT 3",
+                [user_id],
+            )
+            known = ", ".join(row["user_id"] for row in near)
+            raise CommandError(
+                f"No user {user_id!r} did anything up to {published.as_of}. Alike are: {known or 'none'}."
+            )
+        told = published.rows("SELECT segment, last_purchase, frequency FROM user_rfm WHERE user_id = ?", [user_id])
+        recommended = published.rows(
+            "SELECT r.rank, r.item_id, i.name, r.reason, p.probability, p.window_days FROM recommendations r "
+            "LEFT JOIN items i USING (item_id) LEFT JOIN purchase_predictions p USING (as_of, user_id, item_id) "
+            "WHERE r.as_of = ? AND r.user_id = ? ORDER BY r.rank LIMIT 10",
+            [published.as_of, user_id],
+        )
+    if as_json:
+        _print_json(
+            {
+                "user_id": user_id,
+                "segment": told[0] if told else None,
+                "history": history,
+                "recommendations": recommended,
+            }
+        )
+        return
+    console = Console(highlight=False)
+    segment = f"{told[0]['segment']}, last bought {told[0]['last_purchase']}" if told else "has not bought yet"
+    console.print(f"[bold]{_safe(user_id)}[/bold]  {segment}")
+    console.print(
+        _grid(
+            "What the user did last (UTC)",
+            {"time": "time", "event": "event", "name": "product"},
+            [
+                {**row, "time": f"{row['event_ts']:%Y-%m-%d %H:%M}", "name": row["name"] or row["item_id"]}
+                for row in history
+            ],
+        )
+    )
+    if not recommended:
+        console.print("No recommendations: the user did nothing in the days that the setting active_user_days counts.")
+        return
+    console.print(
+        _grid(
+            "What comes next",
+            {"rank": "", "name": "product", "likely": "buys it", "reason": "because"},
+            [
+                {
+                    **row,
+                    "name": row["name"] or row["item_id"],
+                    "likely": f"{row['probability']:.1%} in {row['window_days']} days"
+                    if row["probability"] is not None
+                    else "",
+                }
+                for row in recommended
+            ],
+        )
+    )
+
+
+@app.command()
+def item(
+    product: Annotated[str, typer.Argument(help="Product: its id, or a part of its name.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """A product: what is known of it, what is like it, and what it is expected to sell.
+
+    Example:
+
+      ecom-pipeline show item "coffee beans" --home shop
+    """
+    with _published(existing_home(home)) as published:
+        item_id, _ = _product(published, product)
+        (facts,) = published.rows("SELECT * FROM items WHERE item_id = ?", [item_id])
+        similar = published.rows(
+            "SELECT s.rank, s.similar_item_id AS item_id, i.name, i.category, s.score FROM similar_items s "
+            "LEFT JOIN items i ON i.item_id = s.similar_item_id "
+            "WHERE s.as_of = ? AND s.item_id = ? ORDER BY s.rank LIMIT 10",
+            [published.as_of, item_id],
+        )
+        ((expected,),) = published.tuples(
+            "SELECT sum(mean) FROM sales_forecasts "
+            "WHERE as_of = ? AND level = 'product' AND series_id = ? AND measure = 'quantity' AND horizon <= 7",
+            [published.as_of, item_id],
+        )
+    if as_json:
+        _print_json({"item": facts, "similar": similar, "expected_units_next_7_days": expected})
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{_safe(facts['name'] or item_id)}[/bold]  {item_id}")
+    shown = {
+        name: facts[name]
+        for name in ("category", "brand", "price", "stock", "first_seen", "last_sold")
+        if facts[name] is not None
+    }
+    console.print(
+        "  ".join(f"[dim]{name.replace('_', ' ')}[/dim] {_safe(value)}" for name, value in shown.items()),
+        soft_wrap=True,
+    )
+    if expected is None:
+        console.print("No forecast: it has not sold in the days that the setting forecast_active_days counts.")
+    else:
+        console.print(f"Next 7 days: {expected:,.1f} units expected")
+    console.print(
+        _grid(
+            "Alike in what people do with them",
+            {"rank": "", "name": "product", "category": "category", "score": "score"},
+            [{**row, "name": row["name"] or row["item_id"], "score": f"{row['score']:.2f}"} for row in similar],
+        )
+        if similar
+        else "No similar products: too few people did anything with it."
+    )
+
+
+@app.command()
+def quarantine(
+    feed: Annotated[str, typer.Argument(help="Feed; without one, all feeds by rule.")] = "",
+    rule: Annotated[str, typer.Option(help="Rule; default: the one with most rows.")] = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """What is in quarantine; for one feed a row of it, with the lines of its file around it.
+
+    Examples:
+
+      ecom-pipeline show quarantine --home shop
+
+      ecom-pipeline show quarantine orders --rule unit_price_between --home shop
+    """
+    shop = existing_home(home)
+    with _published(shop) as published:
+        rows = published.rows(
+            "SELECT feed, rule, arg_min(reason, path) AS reason, sum(rows)::BIGINT AS rows, count(*) AS files, "
+            "max(path) AS path, arg_max(first_line, path) AS line, arg_max(example, path) AS example "
+            "FROM quarantine_summary WHERE (? = '' OR feed = ?) AND (? = '' OR rule = ?) GROUP BY feed, rule "
+            "ORDER BY rows DESC, feed, rule",
+            [feed, feed, rule, rule],
+        )
+        known = published.rows("SELECT DISTINCT feed, rule FROM quarantine_summary ORDER BY feed, rule", [])
+    if not rows and (feed or rule):
+        rules = "; ".join(f"{row['feed']}: {row['rule']}" for row in known) or "nothing at all"
+        raise CommandError(f"Nothing is in quarantine for feed {feed!r} and rule {rule!r}. In quarantine are {rules}.")
+    from ecom_pipeline.cli.quarantine_context import context_of
+
+    context = context_of(shop.landing / rows[0]["path"], rows[0]["line"]) if feed else None
+    if as_json:
+        _print_json({"quarantine": rows, "context": asdict(context) if context is not None else None})
+        return
+    console = Console(highlight=False)
+    if not rows:
+        console.print("Nothing is in quarantine.")
+        return
+    if context is None:
+        console.print(
+            _grid(
+                "In quarantine",
+                {"feed": "feed", "rule": "rule", "rows": "rows", "files": "files", "reason": "what is wrong"},
+                rows,
+            )
+        )
+        console.print("A row in its context: ecom-pipeline show quarantine FEED --rule RULE", style="dim")
+        return
+    first = rows[0]
+    console.print(f"[bold]{first['feed']}, {first['rule']}[/bold]  {first['rows']:,} rows in {first['files']:,} files")
+    console.print(_safe(first["reason"]), soft_wrap=True)
+    where = f", line {first['line']}" if first["line"] else ""
+    console.print(f"\n{_safe(first['path'])}{where}", style="dim")
+    for number, text in context.lines:
+        mark, style = ("▶", "bold yellow") if number == first["line"] else (" ", "")
+        console.print(Text(f"{mark} {number:>8}  {_printable(text)}", style=style), soft_wrap=True)
+    if context.why_not:
+        console.print(
+            f"[dim]No lines around it: {_safe(context.why_not)}. The row as it was read:[/dim]", soft_wrap=True
+        )
+        console.print(Text(_printable(first["example"])), soft_wrap=True)
+
+
+class _Published:
+    """The published file of a home, open for reading, and its latest night."""
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection", as_of: date) -> None:
+        self._connection = connection
+        self.as_of = as_of
+
+    def tuples(self, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def rows(self, sql: str, parameters: list[Any]) -> list[Row]:
+        answer = self._connection.execute(sql, parameters)
+        names = [column[0] for column in answer.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+@contextmanager
+def _published(shop: Home) -> Iterator[_Published]:
+    import duckdb
+
+    if not shop.published_file.is_file():
+        raise CommandError(
+            f"{shop.published_file}: no night was published yet. Run one with: ecom-pipeline nightly --home {shop.root}"
+        )
+    connection = duckdb.connect(str(shop.published_file), read_only=True)
+    try:
+        ((as_of,),) = connection.execute("SELECT max(as_of) FROM about").fetchall()
+        if as_of is None:
+            raise CommandError(
+                f"{shop.published_file}: holds no night yet. Run one with: ecom-pipeline nightly --home {shop.root}"
+            )
+        yield _Published(connection, as_of)
+    finally:
+        connection.close()
+
+
+def _series(published: _Published, wanted: str) -> tuple[Level, str, str]:
+    """Level, id and name of what was asked for: nothing is the total, a category's name goes before a product's."""
+    if not wanted:
+        return "total", "total", "All sales"
+    categories = published.tuples(
+        "SELECT DISTINCT series_id FROM sales_daily WHERE level = 'category' AND lower(series_id) = lower(?)", [wanted]
+    )
+    if categories:
+        return "category", categories[0][0], categories[0][0]
+    item_id, name = _product(published, wanted)
+    return "product", item_id, name
+
+
+def _product(published: _Published, wanted: str) -> tuple[str, str]:
+    """Id and name of a product named by its id or by a part of its name."""
+    found = published.tuples(
+        "SELECT item_id, coalesce(name, item_id) FROM items WHERE item_id = ? OR contains(lower(name), lower(?)) "
+        "ORDER BY item_id = ? DESC, lower(name) = lower(?) DESC, last_sold DESC NULLS LAST, item_id",
+        [wanted, wanted, wanted, wanted],
+    )
+    if not found:
+        near = published.tuples(
+            "SELECT item_id, coalesce(name, item_id) FROM items "
+            "ORDER BY jaro_winkler_similarity(lower(coalesce(name, item_id)), lower(?)) DESC, item_id LIMIT 3",
+            [wanted],
+        )
+        raise CommandError(f"No product or category is called {wanted!r}. Alike are: {_named(near) or 'none'}.")
+    exact = found[0][0] == wanted or found[0][1].lower() == wanted.lower()
+    if len(found) > 1 and not exact:
+        more = f" and {len(found) - MANY} more" if len(found) > MANY else ""
+        raise CommandError(
+            f"{len(found)} products have {wanted!r} in their names: {_named(found[:MANY])}{more}. Name one by its id.",
+            ExitCode.USAGE,
+        )
+    return found[0]
+
+
+def _named(products: list[tuple[Any, ...]]) -> str:
+    return ", ".join(f"{item_id} ({name})" if name != item_id else item_id for item_id, name in products)
+
+
+def _grid(title: str, columns: dict[str, str], rows: list[Row]) -> Grid:
+    grid = Grid(title=f"\n{title}", title_justify="left", box=None, header_style="dim", title_style="bold")
+    for key, heading in columns.items():
+        grid.add_column(
+            heading, justify="right" if key in ("rank", "rows", "files", "score") else "left", overflow="fold"
+        )
+    for row in rows:
+        grid.add_row(*(Text("" if row[key] is None else _printable(row[key])) for key in columns))
+    return grid
+
+
+def _printable(value: object) -> str:
+    """Text without characters that would command the terminal: names and rows are the shop's and may hold any."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+    )
+
+
+def _safe(value: object) -> str:
+    """Text that Rich prints as it is: names may hold what it takes for markup."""
+    from rich.markup import escape
+
+    return escape(_printable(value))
+
+
+def _print_json(told: object) -> None:
+    typer.echo(json.dumps(told, default=str, indent=2, ensure_ascii=False))
