@@ -146,9 +146,9 @@ def _night(
 
 def _feeds(connection: duckdb.DuckDBPyConnection, last: date) -> Iterator[Symptom | Metric]:
     feeds = connection.execute(
-        "SELECT feed, count(*) FILTER (WHERE status = 'refused'), max(loaded_at) FROM ingest_files GROUP BY feed ORDER BY 1"
+        "SELECT feed, count(*) FILTER (WHERE status = 'refused') FROM ingest_files GROUP BY feed ORDER BY feed"
     ).fetchall()
-    for feed, refused, _ in feeds:
+    for feed, refused in feeds:
         labels = (("feed", str(feed)),)
         yield Metric("files_refused", "Files in landing that cannot be read.", refused, labels)
         if refused:
@@ -196,9 +196,9 @@ def _champions(connection: duckdb.DuckDBPyConnection, settings: Settings, last: 
             yield Metric(
                 "champion_age_days", "Days from the champion's last data to the last night.", age, (("model", model),)
             )
-        untrained = (last - trained).days
-        if untrained > 2 * settings.retrain_after_days:
-            what = f"{model}: was trained last {untrained} days before the night; retrain_after_days is {settings.retrain_after_days}"
+        untrained, wanted = (last - trained).days, settings.retrain_after_days
+        if untrained > 2 * wanted:
+            what = f"{model}: was trained last {untrained} days before the night; retrain_after_days is {wanted}"
             yield Symptom(f"model {model}", Level.WARNING, what)
 
 
