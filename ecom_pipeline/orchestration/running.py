@@ -113,21 +113,26 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> tuple[Failure, ...]:
     for event in events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            innermost = error
-            while innermost is not None and innermost.cause is not None:
-                innermost = innermost.cause
             found.append(
                 Failure(
                     step=event.step_key or "",
-                    message=_without_class(innermost.message) if innermost is not None else "",
+                    message=_innermost(error) or "",
                     blocked=error is not None and error.cls_name == BLOCKED_BY_CHECK,
                 )
             )
         elif event.event_type_value == "PIPELINE_FAILURE" and not found:
-            data = event.job_failure_data
-            message = data.error.message if data.error is not None else (event.message or "")
-            found.append(Failure(step="start of the run", message=_without_class(message), blocked=False))
+            message = _innermost(event.job_failure_data.error) or event.message or ""
+            found.append(Failure(step="start of the run", message=message, blocked=False))
     return tuple(found)
+
+
+def _innermost(error: Any) -> str | None:
+    """What the error at the bottom of a chain says; None without an error."""
+    if error is None:
+        return None
+    while error.cause is not None:
+        error = error.cause
+    return _without_class(error.message)
 
 
 def _without_class(message: str) -> str:
