@@ -20,7 +20,7 @@ BLOCKED_BY_CHECK = "DagsterAssetCheckFailedError"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One step that failed: `message` is the innermost error's, `blocked` tells a failed check from a failed step."""
+    """One step that failed: `message` is that of the error that Dagster passed on, `blocked` tells a failed check from a failed step."""
 
     step: str
     message: str
@@ -116,21 +116,21 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> tuple[Failure, ...]:
             found.append(
                 Failure(
                     step=event.step_key or "",
-                    message=_innermost(error) or "",
+                    message=_said_first(error) or "",
                     blocked=error is not None and error.cls_name == BLOCKED_BY_CHECK,
                 )
             )
         elif event.event_type_value == "PIPELINE_FAILURE" and not found:
-            message = _innermost(event.job_failure_data.error) or event.message or ""
+            message = _said_first(event.job_failure_data.error) or event.message or ""
             found.append(Failure(step="start of the run", message=message, blocked=False))
     return tuple(found)
 
 
-def _innermost(error: Any) -> str | None:
-    """What the error at the bottom of a chain says; None without an error."""
+def _said_first(error: Any) -> str | None:
+    """What the outermost error says that is not Dagster's own: it knows what to do; None without an error."""
     if error is None:
         return None
-    while error.cause is not None:
+    while error.cause is not None and str(error.cls_name).startswith("Dagster"):
         error = error.cause
     return _without_class(error.message)
 
