@@ -5,7 +5,7 @@ Secrets are never settings: they come from the environment.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -57,7 +57,7 @@ class Settings(BaseModel):
     only_available_items: bool = Field(
         True, description="Whether to leave out what is out of stock, no longer sold, or long untouched by everybody."
     )
-    item_boosts: dict[str, float] = Field(
+    item_boosts: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {}, description="Factor on the score of a product, such as {sku-1: 1.5}; above 1 lifts it, 0 sinks it."
     )
     most_per_category: int | None = Field(
@@ -69,7 +69,7 @@ class Settings(BaseModel):
         le=2,
         description="Trades popular products for coverage: scores are divided by (1 + events) to this power.",
     )
-    repurchase_days: int | Literal["learnt"] | None = Field(
+    repurchase_days: Annotated[int, Field(gt=0)] | Literal["learnt"] | None = Field(
         None,
         description="Days after a purchase in which the user does not get the product recommended; learnt takes for "
         "each product what the shop's purchases show; default: none.",
