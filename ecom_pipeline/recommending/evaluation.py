@@ -99,21 +99,26 @@ class Evaluation:
     metrics: hr@k, ndcg@k, mrr@k, n, and over all recommended lists coverage@K (share of the catalogue that is
     recommended at least once), novelty@K (mean of -log2 of an item's share of the training events) and top_share@K
     (share of recommendations among the 1 % most popular items), K the largest k. intervals: 95 %, of hr, ndcg and
-    mrr. slices: name of a slice -> metrics with n.
+    mrr. slices: name of a slice -> metrics with n. slice_intervals: name of a slice -> as intervals.
     ranks: int64 (cases,), 0 the best, the largest integer for a miss.
     """
 
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     slices: dict[str, dict[str, float]]
+    slice_intervals: dict[str, dict[str, tuple[float, float]]]
     ranks: np.ndarray = field(repr=False)
+
+    def intervals_of(self, name: str) -> dict[str, tuple[float, float]]:
+        """The intervals of a slice, or of the whole ("all")."""
+        return self.intervals if name == "all" else self.slice_intervals.get(name, {})
 
     def frame(self) -> Frame:
         """Long Arrow table: slice ("all" for the whole), metric, value, low, high, n."""
         rows: list[tuple[str, str, float, float, float, float]] = []
         for name, metrics in ({"all": self.metrics} | self.slices).items():
             for metric, value in metrics.items():
-                low, high = self.intervals.get(metric, (np.nan, np.nan)) if name == "all" else (np.nan, np.nan)
+                low, high = self.intervals_of(name).get(metric, (np.nan, np.nan))
                 if metric != "n":
                     rows.append((name, metric, value, low, high, metrics["n"]))
         columns = list(zip(*rows, strict=True))
@@ -175,18 +180,22 @@ def evaluate(
     ranks = np.where(hits.any(axis=1), hits.argmax(axis=1), np.iinfo(np.int64).max)
     counts = recommender.item_counts()
     metrics = ranking_metrics(ranks, ks) | _beyond_accuracy(lists, counts, max(ks))
-    intervals = {f"{name}@{one}": interval(gains) for one in ks for name, gains in case_gains(ranks, one).items()}
     lengths = np.bincount(
         pc.index_in(history_users.filter(keep), value_set=by_user.dictionary).to_numpy(zero_copy_only=False),
         minlength=len(by_user.dictionary),
     )[case_user]
-    parts = _slices(lengths, wanted, counts) if slices else {}
+    parts = {name: mask for name, mask in _slices(lengths, wanted, counts).items() if mask.any()} if slices else {}
     return Evaluation(
         metrics=metrics,
-        intervals=intervals,
-        slices={name: ranking_metrics(ranks[mask], ks) for name, mask in parts.items() if mask.any()},
+        intervals=_intervals(ranks, ks),
+        slices={name: ranking_metrics(ranks[mask], ks) for name, mask in parts.items()},
+        slice_intervals={name: _intervals(ranks[mask], ks) for name, mask in parts.items()},
         ranks=ranks,
     )
+
+
+def _intervals(ranks: np.ndarray, ks: Sequence[int]) -> dict[str, tuple[float, float]]:
+    return {f"{name}@{one}": interval(gains) for one in ks for name, gains in case_gains(ranks, one).items()}
 
 
 def _codes(ids: Any, catalogue: pa.Array) -> np.ndarray:

@@ -57,15 +57,16 @@ def open_held_out(split: TemporalSplit, floors: Sequence[NextItemRecommender]) -
 
 
 def figures(recommender: NextItemRecommender, held_out: HeldOut) -> tuple[Metric, ...]:
-    """Metrics by dataset, of the recommender and of the better floor on the same cases; and by slice."""
+    """Metrics by dataset, of the recommender and of the better floor on the same cases; and by slice: history length,
+    popularity decile of the target, cold and warm targets. Intervals are 95 %."""
     rows: list[Metric] = []
     recommended = _shown(recommender, held_out.split)
     for name, table in held_out.targets.items():
         ours = evaluate(recommender, held_out.split.histories, table, k=KS, recommended=recommended)
         theirs = held_out.floors[name]
-        rows += _rows(name, ours.metrics, theirs.metrics, tuple(ours.metrics))
-        for part, metrics in ours.slices.items():
-            rows += _rows(f"{name}, {part}", metrics, theirs.slices.get(part, {}), SLICE_METRICS)
+        rows += _rows(name, _with_bounds(ours, "all"), _with_bounds(theirs, "all"), tuple(ours.metrics))
+        for part in ours.slices:
+            rows += _rows(f"{name}, {part}", _with_bounds(ours, part), _with_bounds(theirs, part), SLICE_METRICS)
     return tuple(rows)
 
 
@@ -76,7 +77,17 @@ def _shown(recommender: NextItemRecommender, split: TemporalSplit) -> pa.Table:
     return pa.concat_tables(tables) if tables else pa.table({"user_id": [], "item_id": [], "rank": []})
 
 
+def _with_bounds(evaluation: Evaluation, part: str) -> dict[str, float]:
+    """Metrics of a slice ("all" for the whole), with the ends of their 95 % intervals as `<metric>_low`, `_high`."""
+    metrics = dict(evaluation.metrics if part == "all" else evaluation.slices.get(part, {}))
+    for name, (low, high) in evaluation.intervals_of(part).items():
+        metrics |= {f"{name}_low": low, f"{name}_high": high}
+    return metrics
+
+
 def _rows(dataset: str, ours: dict[str, float], theirs: dict[str, float], names: tuple[str, ...]) -> list[Metric]:
+    """The named metrics, each with its interval where it has one."""
+    wanted = [name for one in names for name in (one, f"{one}_low", f"{one}_high")]
     return [
         Metric(
             dataset=dataset,
@@ -85,8 +96,8 @@ def _rows(dataset: str, ours: dict[str, float], theirs: dict[str, float], names:
             baseline_value=theirs[name] if np.isfinite(theirs.get(name, np.nan)) else None,
             n=int(ours["n"]),
         )
-        for name in names
-        if name != "n" and np.isfinite(ours[name])
+        for name in wanted
+        if name != "n" and np.isfinite(ours.get(name, np.nan))
     ]
 
 

@@ -92,7 +92,7 @@ def test_the_best_items_of_a_sparse_block_are_those_of_the_dense_one() -> None:
     block.bar(log)
     best, values = block.top(6)
     for row in range(len(log)):
-        scores = block.matrix.toarray()[row]
+        scores = block.matrix.toarray()[row]  # type: ignore[attr-defined]
         found = best[row][best[row] >= 0]
         assert len(found) == min(6, int((scores > 0).sum()))
         np.testing.assert_allclose(scores[found], np.sort(scores)[::-1][: len(found)])

@@ -118,6 +118,20 @@ def test_next_event_and_next_purchase_are_judged_apart_on_the_last_days(promoted
     assert metrics["next event", "ndcg_10"].value <= (metrics["next event", "ndcg_10"].baseline_value or 0)
 
 
+def test_figures_come_with_their_intervals_for_the_whole_and_for_every_slice(promoted: Any) -> None:
+    metrics = {(row.dataset, row.metric): row for row in promoted.manifest.metrics}
+    slices = {dataset for dataset, _ in metrics if dataset.startswith("next event")}
+    assert {"next event", "next event, warm target"} < slices
+    assert any("history" in name for name in slices)
+    assert any("popularity decile" in name for name in slices)
+    for dataset in slices:
+        row = metrics[dataset, "hr_10"]
+        if row.n > 1:
+            assert metrics[dataset, "hr_10_low"].value <= row.value <= metrics[dataset, "hr_10_high"].value
+    for metric in ("coverage_20", "novelty_20", "top_share_20", "mrr_5_low"):
+        assert ("next event", metric) in metrics
+
+
 def test_the_same_night_again_reuses_its_model_and_gives_the_same_rows(
     shop: CoreRows, home: Home, promoted: Any
 ) -> None:
