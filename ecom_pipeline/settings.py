@@ -115,6 +115,11 @@ class Settings(BaseModel):
         pattern=r"^\d+(\.\d+)?\s?(MB|GB|MiB|GiB)$",
         description="Memory of DuckDB, such as 8GB; default: 80 % of the machine's.",
     )
+    hash_user_ids: bool = Field(
+        False,
+        description="Whether everything published has keyed hashes in the place of user ids; the key comes from the "
+        "environment variable ECOM_PIPELINE_HASH_KEY.",
+    )
     mlflow_tracking_uri: str | None = Field(None, description="An MLflow server; default: SQLite in models/.")
 
 

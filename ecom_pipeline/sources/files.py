@@ -116,17 +116,19 @@ def find_files(landing: Path, sources: tuple[Source, ...]) -> tuple[LandingFile,
             relative = as_text(path.relative_to(root))
             for source in sources:
                 if (source.feed, relative) not in found and source.folder == folder and source.matches(relative):
-                    status = path.stat()
-                    found[(source.feed, relative)] = LandingFile(
-                        source=source,
-                        path=relative,
-                        absolute=path,
-                        bytes=status.st_size,
-                        modified_at=datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1e6, tz=UTC).replace(
-                            tzinfo=None
-                        ),
-                    )
+                    found[(source.feed, relative)] = _file_at(path, source, relative)
     return tuple(found[key] for key in sorted(found))
+
+
+def as_it_is_now(file: LandingFile) -> LandingFile:
+    """The same file with its present size and time."""
+    return _file_at(file.absolute, file.source, file.path)
+
+
+def _file_at(path: Path, source: Source, relative: str) -> LandingFile:
+    status = path.stat()
+    modified_at = datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1e6, tz=UTC).replace(tzinfo=None)
+    return LandingFile(source=source, path=relative, absolute=path, bytes=status.st_size, modified_at=modified_at)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

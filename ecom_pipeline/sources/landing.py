@@ -17,6 +17,7 @@ from ecom_pipeline.sources.files import (
     FileRefusedError,
     LandingFile,
     Source,
+    as_it_is_now,
     compression_of,
     find_files,
     fingerprint,
@@ -27,7 +28,9 @@ from ecom_pipeline.sources.loading import (
     Candidate,
     CannotReadError,
     ChangedWhileReadError,
+    ForgottenAmong,
     OpenQuotesError,
+    PeopleToForgetError,
     create_raw_table,
     drop_temporary,
     load_together,
@@ -35,6 +38,7 @@ from ecom_pipeline.sources.loading import (
 from ecom_pipeline.sources.mending import MOST_PASSES, is_irregular, mended_copy, without_quotes
 from ecom_pipeline.sources.profile import FileSet, SourceProfile
 from ecom_pipeline.sources.readers import Layout, compression_and_layout
+from ecom_pipeline.sources.removal import remove_rows
 from ecom_pipeline.warehouse import Warehouse
 
 Progress = Callable[[str], None]
@@ -69,6 +73,7 @@ def load_landing(
     run_id: str,
     on_progress: Progress | None = None,
     settle_seconds: float = 0.0,
+    forgotten_among: ForgottenAmong | None = None,
 ) -> LoadReport:
     """Load what is new or changed in landing into the raw tables.
 
@@ -77,6 +82,8 @@ def load_landing(
 
     Where files were written less than a minute ago, `settle_seconds` are waited; those that change meanwhile are still
     being written and are left to the next look.
+
+    Rows of people of whom `forgotten_among` says that they were forgotten are taken out of the files in landing first.
 
     Raises:
         WarehouseError, duckdb.Error: if the warehouse itself fails; nothing of the batch at work is kept then.
@@ -120,7 +127,7 @@ def load_landing(
 
         done = 0
         for batch in _batches(candidates):
-            report = _load(warehouse, batch, report, mending=mending, run_id=run_id)
+            report = _load(warehouse, batch, report, mending=mending, run_id=run_id, forgotten_among=forgotten_among)
             done += len(batch)
             if on_progress is not None:
                 feed = batch[0].file.source.feed
@@ -253,24 +260,35 @@ def _batches(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 
 
 def _load(
-    warehouse: Warehouse, batch: Sequence[Candidate], report: LoadReport, *, mending: Path, run_id: str
+    warehouse: Warehouse,
+    batch: Sequence[Candidate],
+    report: LoadReport,
+    *,
+    mending: Path,
+    run_id: str,
+    forgotten_among: ForgottenAmong | None,
 ) -> LoadReport:
     """Load a batch; if it fails as a whole, each half of it alone, and so on, so that only the culprit is refused."""
     try:
         with warehouse.transaction():
-            rows_in, unreadable = load_together(warehouse, batch, run_id=run_id)
+            rows_in, unreadable = load_together(warehouse, batch, run_id=run_id, forgotten_among=forgotten_among)
+    except PeopleToForgetError as error:
+        for candidate, rows, starts in error.found:
+            remove_rows(candidate.file, rows, starts=starts)
+        again = [_looked_at_again(candidate, mending) for candidate in batch]
+        return _load(warehouse, again, report, mending=mending, run_id=run_id, forgotten_among=forgotten_among)
     except (CannotReadError, ChangedWhileReadError, OpenQuotesError) as error:
         if len(batch) > 1:
             middle = len(batch) // 2
             for half in (batch[:middle], batch[middle:]):
-                report = _load(warehouse, half, report, mending=mending, run_id=run_id)
+                report = _load(warehouse, half, report, mending=mending, run_id=run_id, forgotten_among=forgotten_among)
             return report
         (candidate,) = batch
         if isinstance(error, ChangedWhileReadError):
             return replace(report, deferred=(*report.deferred, candidate.file.path))
-        again = _read_otherwise(candidate, error, mending)
-        if again is not None:
-            return _load(warehouse, [again], report, mending=mending, run_id=run_id)
+        other = _read_otherwise(candidate, error, mending)
+        if other is not None:
+            return _load(warehouse, [other], report, mending=mending, run_id=run_id, forgotten_among=forgotten_among)
         if isinstance(error, OpenQuotesError):
             why = f"record {error.first_record}: a quote opens there and does not close, and swallows what follows"
         else:
@@ -311,6 +329,19 @@ def _read_otherwise(candidate: Candidate, error: CannotReadError | OpenQuotesErr
         mended = without_quotes(mended, error.offsets, quote=fileset.csv.quote)
     seen = replace(fingerprint(mended.file, "none"), sha256=candidate.seen.sha256)
     return replace(candidate, mended=mended, compression="none", seen=seen)
+
+
+def _looked_at_again(candidate: Candidate, mending: Path) -> Candidate:
+    """The candidate as its file is now, after rows were taken out of it."""
+    file = as_it_is_now(candidate.file)
+    compression, layout = compression_and_layout(file)
+    seen = fingerprint(file, compression)
+    if not is_irregular(seen, file):
+        return replace(candidate, file=file, compression=compression, layout=layout, seen=seen, mended=None)
+    mended = mended_copy(file, compression, mending, everywhere=False)
+    compression, layout = compression_and_layout(mended.file)
+    seen = replace(fingerprint(mended.file, compression), sha256=seen.sha256)
+    return replace(candidate, file=file, compression=compression, layout=layout, seen=seen, mended=mended)
 
 
 def _compression(candidate: Candidate) -> str:

@@ -3,7 +3,7 @@
 Which files are loaded together, and what becomes of those that cannot be, is landing.py's business.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -17,7 +17,7 @@ from ecom_pipeline.sources.expressions import checked_expression
 from ecom_pipeline.sources.files import Fingerprint, LandingFile, Source
 from ecom_pipeline.sources.line_numbers import RowLines, lines_of_rows
 from ecom_pipeline.sources.mending import NUL_BYTE, OPEN_QUOTE, Mended
-from ecom_pipeline.sources.profile import Lookup
+from ecom_pipeline.sources.profile import Lookup, Reader
 from ecom_pipeline.sources.readers import (
     FILENAME_COLUMN,
     ROW_COLUMN,
@@ -27,9 +27,12 @@ from ecom_pipeline.sources.readers import (
     quoted,
     read_statement,
 )
+from ecom_pipeline.sources.staging import json_path, tried
 from ecom_pipeline.warehouse import Warehouse
 
 REJECTS = "landing_rejects"
+ForgottenAmong = Callable[[Iterable[str]], frozenset[str]]
+"""Those of some user ids that were forgotten."""
 UNREADABLE = "unreadable"
 _NO_FAULT_OF_FILES = (
     duckdb.OutOfMemoryException,
@@ -73,6 +76,14 @@ class OpenQuotesError(Exception):
         self.first_record = first_record
 
 
+class PeopleToForgetError(Exception):
+    """Files hold rows of people who were forgotten: by file, the line of each such row with the id, and all lines."""
+
+    def __init__(self, found: "list[tuple[Candidate, dict[int, str], list[int]]]") -> None:
+        super().__init__(f"{len(found)} files")
+        self.found = found
+
+
 class CannotReadError(Exception):
     """The files of a batch cannot be read together; one of them is to blame, or several."""
 
@@ -89,13 +100,16 @@ class _Rejected:
     """Whether it reaches over several lines because of a quote."""
 
 
-def load_together(warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: str) -> tuple[int, int]:
+def load_together(
+    warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: str, forgotten_among: ForgottenAmong | None = None
+) -> tuple[int, int]:
     """Load files of one source and layout; rows in, and how many of them are unreadable.
 
     Raises:
         ChangedWhileReadError: if a file was written to meanwhile.
         OpenQuotesError: if a quote that does not close has swallowed rows.
         CannotReadError: if the files cannot be read.
+        PeopleToForgetError: if rows are of people of whom `forgotten_among` says that they were forgotten.
         duckdb.Error: if the warehouse, its disk or memory fails.
     """
     connection = warehouse.connection
@@ -131,6 +145,8 @@ def load_together(warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: s
     irregular: list[pa.Table] = []
     loaded: list[ledger.Loaded] = []
     unreadable: list[tuple[int, int, str, str]] = []
+    to_forget = _rows_to_forget(warehouse, source, forgotten_among) if forgotten_among is not None else {}
+    forget: list[tuple[Candidate, dict[int, str], list[int]]] = []
     for candidate in batch:
         name = str(candidate.reads.absolute)
         first, rows, wanted = counts.get(name, (0, 0, 0))
@@ -145,6 +161,16 @@ def load_together(warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: s
                 pa.table({"row_number": pa.array(range(first, first + rows), pa.int64()), "line": lines.of_rows})
             )
         numbers = [row.record for row in bad] if lines is None else [int(line) for line in lines.of_rejected]
+        of_people = {row: user for row, user in to_forget.items() if first <= row < first + rows}
+        if of_people:
+            starts = range(layout.first_line, layout.first_line + rows) if lines is None else lines.of_rows
+            forget.append(
+                (
+                    candidate,
+                    {int(starts[row - first]): user for row, user in of_people.items()},
+                    [*map(int, starts), *numbers],
+                )
+            )
         unreadable += [
             (candidate.file_id, line, *_in_words(candidate, row)) for line, row in zip(numbers, bad, strict=True)
         ]
@@ -157,10 +183,51 @@ def load_together(warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: s
                 rows_unreadable=len(bad),
             )
         )
+    if forget:
+        raise PeopleToForgetError(forget)
     _quarantine_unreadable(warehouse, source, unreadable, run_id=run_id)
     ledger.put(warehouse, loaded, run_id=run_id)
     _insert_raw(warehouse, source, layout, file_rows, irregular)
     return sum(file.rows_in for file in loaded), sum(file.rows_unreadable for file in loaded)
+
+
+def _rows_to_forget(warehouse: Warehouse, source: Source, forgotten_among: ForgottenAmong) -> dict[int, str]:
+    """Rows of `incoming` (their rowid) that tell of people who were forgotten, with the id.
+
+    Ids that come out of a lookup are not found here: there the lookup's own rows go, and with them the way to the id.
+    """
+    expressions = _user_expressions(source)
+    if not expressions:
+        return {}
+    raw = "(SELECT rowid AS _row_id, * FROM incoming)"
+    if source.files.format == "jsonl":
+        fields = ", ".join(
+            f"json_extract_string({TEXT_COLUMN}, {literal(json_path(name))}) AS {quoted(name)}"
+            for name in source.needed_columns
+        )
+        valid = f"SELECT rowid AS _row_id, {TEXT_COLUMN} FROM incoming WHERE json_valid({TEXT_COLUMN})"
+        raw = f"(SELECT _row_id, {fields} FROM ({valid}))"
+    listed = ", ".join(tried(expression, text=True) for expression in expressions)
+    people = f"SELECT _row_id, unnest([{listed}]) AS user_id FROM {raw} AS raw"
+    ids = warehouse.connection.execute(f"SELECT DISTINCT user_id FROM ({people}) WHERE user_id IS NOT NULL").fetchall()
+    found = sorted(forgotten_among(user_id for (user_id,) in ids))
+    if not found:
+        return {}
+    rows = warehouse.connection.execute(
+        f"SELECT _row_id, min(user_id) FROM ({people}) WHERE list_contains(?, user_id) GROUP BY _row_id", [found]
+    ).fetchall()
+    return dict(rows)
+
+
+def _user_expressions(source: Source) -> list[str]:
+    files = source.files
+    if isinstance(files, Lookup):
+        return [files.key, *files.columns.values()]
+    user = files.columns.get("user_id") if isinstance(files, Reader) else None
+    if user is None or not isinstance(files, Reader):
+        return []
+    joined = any(parts[0] in files.joins for parts in checked_expression(user).columns)
+    return [] if joined else [user]
 
 
 def _insert_raw(

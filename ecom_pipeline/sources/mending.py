@@ -47,15 +47,8 @@ def mended_copy(file: LandingFile, compression: str, folder: Path, *, everywhere
     Line ends between quotes stay as they are unless `everywhere`: where quotes do not close, nobody knows what is
     between them.
     """
-    fileset = file.source.files
-    quote = fileset.csv.quote if fileset.format == "csv" else None
-    escape = fileset.csv.escape if fileset.format == "csv" else None
     target = folder / f"{len(list(folder.iterdir()))}.txt"
-    lines = _LineEnds(
-        quote=quote.encode() if quote and not everywhere else None,
-        escape=escape.encode() if escape and escape != quote else None,
-        delimiter=fileset.csv.delimiter.encode(),
-    )
+    lines = _line_ends_of(file, everywhere=everywhere)
     with open_unpacked(file, compression) as source, target.open("wb") as copy:
         is_first = True
         while chunk := source.read(CHUNK_BYTES):
@@ -65,6 +58,23 @@ def mended_copy(file: LandingFile, compression: str, folder: Path, *, everywhere
             is_first = False
         copy.write(lines.rest().replace(b"\x00", NEVER_IN_UTF8))
     return Mended(file=_at(file, target), open_quotes={}, everywhere=everywhere)
+
+
+def with_line_feeds(file: LandingFile, data: bytes, *, everywhere: bool) -> bytes:
+    """The unpacked text of `file` as `mended_copy` writes its line ends."""
+    lines = _line_ends_of(file, everywhere=everywhere)
+    return lines.mend(data.removeprefix(UTF8_BOM)) + lines.rest()
+
+
+def _line_ends_of(file: LandingFile, *, everywhere: bool) -> "_LineEnds":
+    fileset = file.source.files
+    quote = fileset.csv.quote if fileset.format == "csv" and not everywhere else None
+    escape = fileset.csv.escape if fileset.format == "csv" else None
+    return _LineEnds(
+        quote=quote.encode() if quote else None,
+        escape=escape.encode() if escape and escape != quote else None,
+        delimiter=fileset.csv.delimiter.encode(),
+    )
 
 
 def without_quotes(mended: Mended, offsets: Collection[int], *, quote: str) -> Mended:

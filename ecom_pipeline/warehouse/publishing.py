@@ -20,9 +20,16 @@ import pyarrow as pa
 
 import ecom_pipeline
 from ecom_pipeline.contracts import PUBLISHED_TABLES, Table, comment_statements, create_statement, literal, table
+from ecom_pipeline.privacy.pseudonyms import pseudonyms
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Warehouse, WarehouseError
 
 DATABASE = "publication"
+HASHED_USERS = "hashed_users"
+QUOTING_COLUMNS = {
+    "quarantine_summary": ("example",),
+    "validation_results": ("examples",),
+}
+"""Columns that quote rows as they came, user ids and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +44,19 @@ class PublishReport:
 
 
 def publish(
-    warehouse: Warehouse, *, target: Path, keep_nights: int, profile: str | None = None, is_synthetic: bool = False
+    warehouse: Warehouse,
+    *,
+    target: Path,
+    keep_nights: int,
+    profile: str | None = None,
+    is_synthetic: bool = False,
+    hash_key: bytes | None = None,
 ) -> PublishReport:
     """Copy all published tables, with comments, to a new file and put it at `target` atomically.
 
     Of tables with an `as_of` column the rows of the latest `keep_nights` nights are copied. Rows lie in the order of
-    the table's key. `profile` and `is_synthetic` go into the table `about`.
+    the table's key. `profile` and `is_synthetic` go into the table `about`. With a `hash_key`, keyed hashes stand for
+    user ids, and rows of files that are quoted as examples are left out.
 
     Raises:
         WarehouseError: inside a transaction (it would publish what may be rolled back), or if `target` is no file.
@@ -59,7 +73,9 @@ def publish(
         about = _about(nights=nights, profile=profile, is_synthetic=is_synthetic)
         building = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.building")
         try:
-            rows = _build(warehouse, building, about=about, first_night=nights[0] if nights else None)
+            rows = _build(
+                warehouse, building, about=about, first_night=nights[0] if nights else None, hash_key=hash_key
+            )
             if target.exists():
                 shutil.copymode(target, building)
             _sync(building)
@@ -115,8 +131,12 @@ def _about(*, nights: tuple[date, ...], profile: str | None, is_synthetic: bool)
     )
 
 
-def _build(warehouse: Warehouse, file: Path, *, about: pa.Table, first_night: date | None) -> dict[str, int]:
+def _build(
+    warehouse: Warehouse, file: Path, *, about: pa.Table, first_night: date | None, hash_key: bytes | None
+) -> dict[str, int]:
     connection = warehouse.connection
+    if hash_key is not None:
+        connection.register(HASHED_USERS, pseudonyms(_user_ids(warehouse), hash_key))
     connection.execute(f"ATTACH {literal(str(file))} AS {DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
     connection.register("about_publication", about)
     try:
@@ -128,20 +148,43 @@ def _build(warehouse: Warehouse, file: Path, *, about: pa.Table, first_night: da
                     name,
                     source="about_publication" if name == "about" else declared.name,
                     first_night=first_night,
+                    hashed=hash_key is not None,
                 )
                 for name, declared in PUBLISHED_TABLES.items()
             }
         connection.execute(f"CHECKPOINT {DATABASE}")
     finally:
         connection.unregister("about_publication")
+        if hash_key is not None:
+            connection.unregister(HASHED_USERS)
         connection.execute(f"DETACH {DATABASE}")
     return rows
 
 
-def _copy(warehouse: Warehouse, declared: Table, name: str, *, source: str, first_night: date | None) -> int:
+def _user_ids(warehouse: Warehouse) -> list[str]:
+    of_tables = " UNION ".join(
+        f"SELECT user_id FROM {declared.name}"
+        for declared in PUBLISHED_TABLES.values()
+        if "user_id" in declared.column_names
+    )
+    return [row[0] for row in warehouse.rows(f"SELECT user_id FROM ({of_tables}) WHERE user_id IS NOT NULL")]
+
+
+def _copy(
+    warehouse: Warehouse, declared: Table, name: str, *, source: str, first_night: date | None, hashed: bool
+) -> int:
     target = f"{DATABASE}.{name}"
     warehouse.connection.execute(create_statement(declared, name=target))
     columns = ", ".join(declared.column_names)
+    if hashed and "user_id" in declared.column_names:
+        others = ", ".join(f"people.{column}" for column in declared.column_names if column != "user_id")
+        source = (
+            f"(SELECT hashed.hashed AS user_id, {others} FROM {source} AS people "
+            f"LEFT JOIN {HASHED_USERS} AS hashed ON hashed.user_id = people.user_id)"
+        )
+    elif hashed and (quoted := QUOTING_COLUMNS.get(declared.name)):
+        listed = ", ".join(f"NULL AS {column}" if column in quoted else column for column in declared.column_names)
+        source = f"(SELECT {listed} FROM {source})"
     kept = ""
     if "as_of" in declared.column_names and first_night is not None:
         kept = f" WHERE as_of IS NULL OR as_of >= DATE '{first_night.isoformat()}'"

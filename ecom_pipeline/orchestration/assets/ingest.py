@@ -57,8 +57,10 @@ def _raw(profile: SourceProfile) -> dg.AssetsDefinition:
         ],
     )
     def raw(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> Iterator[dg.MaterializeResult]:
+        from ecom_pipeline.privacy.forgotten import forgotten_of
         from ecom_pipeline.sources import load_landing
 
+        forgotten = forgotten_of(shop.home)
         with recorded_step(context, shop) as step:
             report = load_landing(
                 shop.warehouse,
@@ -67,6 +69,7 @@ def _raw(profile: SourceProfile) -> dg.AssetsDefinition:
                 run_id=step.run_id,
                 on_progress=step.on_progress,
                 settle_seconds=SETTLE_SECONDS,
+                forgotten_among=forgotten.among if forgotten is not None else None,
             )
             step.rows = report.rows_in
         files: dict[str, Any] = {

@@ -29,6 +29,7 @@ def published_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=ANALYTICS, specs=[spec])
     def analytics(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
+        from ecom_pipeline.privacy.pseudonyms import hash_key
         from ecom_pipeline.warehouse.publishing import publish
 
         with recorded_step(context, shop) as step:
@@ -38,6 +39,7 @@ def published_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 keep_nights=shop.settings.keep_nights,
                 profile=shop.settings.profile,
                 is_synthetic=shop.settings.profile == SAMPLE_PROFILE,
+                hash_key=hash_key(shop.settings),
             )
         return dg.MaterializeResult(
             metadata={

@@ -23,6 +23,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=RESCORED, specs=[spec._replace(freshness_policy=None)])
     def rescored_users(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
+        from ecom_pipeline.privacy.pseudonyms import hash_key
         from ecom_pipeline.steps.rescore import rescore_users
         from ecom_pipeline.warehouse.publishing import publish
 
@@ -42,6 +43,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
                     keep_nights=shop.settings.keep_nights,
                     profile=shop.settings.profile,
                     is_synthetic=shop.settings.profile == SAMPLE_PROFILE,
+                    hash_key=hash_key(shop.settings),
                 )
         return dg.MaterializeResult(
             metadata={
