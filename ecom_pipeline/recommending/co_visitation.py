@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
-from ecom_pipeline.recommending.interactions import Interactions, offsets_of, ranges
+from ecom_pipeline.sequences import EventSequences, offsets_of, ranges
 
 PAIRS_A_BLOCK = 12_000_000
 
@@ -49,12 +49,12 @@ class CoVisitation:
     settings: CoVisitationSettings
 
     @classmethod
-    def fit(cls, log: Interactions, settings: CoVisitationSettings | None = None) -> "CoVisitation":
+    def fit(cls, log: EventSequences, settings: CoVisitationSettings | None = None) -> "CoVisitation":
         """Count the pairs of a log, in blocks of rows whose memory does not grow with the log."""
         return cls.fit_several(log, [settings or CoVisitationSettings()])[0]
 
     @classmethod
-    def fit_several(cls, log: Interactions, grid: Sequence[CoVisitationSettings]) -> list["CoVisitation"]:
+    def fit_several(cls, log: EventSequences, grid: Sequence[CoVisitationSettings]) -> list["CoVisitation"]:
         """One model a setting from one count; the settings may differ in powers, history decay and neighbours only.
 
         Raises:
@@ -80,7 +80,7 @@ class CoVisitation:
         return [cls(matrix=matrices[s.source_power, s.target_power, s.neighbours], settings=s) for s in grid]
 
 
-def history_matrix(histories: Interactions, *, decay: float, length: int = 30) -> sparse.csr_array:
+def history_matrix(histories: EventSequences, *, decay: float, length: int = 30) -> sparse.csr_array:
     """CSR float32 (users, items): decay ** steps from the end, summed over the repeats of an item."""
     recent = histories.last(length)
     weights = (decay ** recent.ages()).astype(np.float32)
@@ -128,7 +128,7 @@ class _EventsByItem:
     last: np.ndarray
 
     @classmethod
-    def of(cls, log: Interactions) -> "_EventsByItem":
+    def of(cls, log: EventSequences) -> "_EventsByItem":
         return cls(
             positions=np.argsort(log.items, kind="stable"),
             offsets=offsets_of(np.bincount(log.items, minlength=log.n_items)),
@@ -137,7 +137,7 @@ class _EventsByItem:
         )
 
 
-def _recency(log: Interactions, half_life: float | None) -> np.ndarray | None:
+def _recency(log: EventSequences, half_life: float | None) -> np.ndarray | None:
     if half_life is None or not len(log.items):
         return None
     if log.times is not None:
@@ -161,7 +161,7 @@ def _row_blocks(counts: np.ndarray, window: int) -> list[tuple[int, int]]:
 
 
 def _count(
-    log: Interactions,
+    log: EventSequences,
     events: _EventsByItem,
     settings: CoVisitationSettings,
     weights: np.ndarray | None,

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import history_matrix
 from ecom_pipeline.recommending.frames import Frame, as_table, id_column
-from ecom_pipeline.recommending.interactions import Interactions
+from ecom_pipeline.sequences import EventSequences
 
 NEW_EVENTS = 3  # an item with at most so many events is new
 NOT_TRAITS = ("item_id", "name")
@@ -30,7 +30,7 @@ class NewItems:
     history_decay: float = 0.8
 
     @classmethod
-    def fit(cls, traits: sparse.csr_array, log: Interactions) -> "NewItems":
+    def fit(cls, traits: sparse.csr_array, log: EventSequences) -> "NewItems":
         """Which items of a log are new, by the values of their traits."""
         counts = np.bincount(log.items, minlength=log.n_items).astype(np.float32)
         weight = np.where(counts <= NEW_EVENTS, 1.0 + np.log1p(counts), 0.0).astype(np.float32)
@@ -39,7 +39,7 @@ class NewItems:
         held.eliminate_zeros()
         return cls(traits=traits, new=sparse.csr_array(held.T.tocsr()))
 
-    def strengths(self, histories: Interactions) -> sparse.csr_array:
+    def strengths(self, histories: EventSequences) -> sparse.csr_array:
         """How well each new item fits each history, CSR float32 (users, items)."""
         profile = history_matrix(histories, decay=self.history_decay) @ self.traits
         return sparse.csr_array(profile @ self.new)

@@ -10,7 +10,6 @@ from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
 from ecom_pipeline.recommending.content import NewItems
-from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.sources import (
     CoVisitationSource,
@@ -21,6 +20,7 @@ from ecom_pipeline.recommending.sources import (
     SpectralSource,
 )
 from ecom_pipeline.recommending.spectral import Spectral
+from ecom_pipeline.sequences import EventSequences
 
 WIDTH = 128  # of spectral embeddings and networks
 LONG = CoVisitationSettings(history_decay=0.6)
@@ -37,7 +37,7 @@ class Counted:
 
 
 def fit_counting_sources(
-    log: Interactions, *, repeats_allowed: bool, traits: sparse.csr_array | None, seed: int
+    log: EventSequences, *, repeats_allowed: bool, traits: sparse.csr_array | None, seed: int
 ) -> Counted:
     """Count a log. `traits` (items, values) of the items make new ones a source; None leaves that out."""
     long = replace(LONG, repeats=repeats_allowed)

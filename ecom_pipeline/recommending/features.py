@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import history_matrix
-from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.sources import Allowed, Candidates, CoVisitationSource, Source
+from ecom_pipeline.sequences import EventSequences
 
 LINKED_ITEMS = 10  # last items of a history whose links to a candidate are counted
 HISTORY_EVENTS = 1_000  # last events of a history in which a candidate's place is looked up
@@ -41,7 +41,7 @@ def feature_names(sources: Mapping[str, Source], kind_names: tuple[str, ...]) ->
 
 
 def build_candidates(
-    histories: Interactions,
+    histories: EventSequences,
     *,
     sources: Mapping[str, Source],
     popularity: Popularity,
@@ -115,7 +115,9 @@ def _distinct(items: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(ordered[:, :width])
 
 
-def _link_features(candidates: Candidates, histories: Interactions, sources: Mapping[str, Source]) -> list[np.ndarray]:
+def _link_features(
+    candidates: Candidates, histories: EventSequences, sources: Mapping[str, Source]
+) -> list[np.ndarray]:
     """How many of the last items of the history ever stood near the candidate, and how strongly the last one did."""
     source = sources.get("co_visitation")
     if not isinstance(source, CoVisitationSource):
@@ -142,7 +144,7 @@ def _popularity_features(items: np.ndarray, popularity: Popularity) -> list[np.n
     return [values[known] for values in (count, recent, trend, popularity.age)]
 
 
-def _history_features(items: np.ndarray, histories: Interactions) -> list[np.ndarray]:
+def _history_features(items: np.ndarray, histories: EventSequences) -> list[np.ndarray]:
     """Place of each candidate in its history: whether, how often, how many steps and how long ago, and with which
     events."""
     shape = items.shape

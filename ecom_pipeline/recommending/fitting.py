@@ -16,7 +16,6 @@ from scipy import sparse
 from ecom_pipeline.recommending.budget import FEWEST_POSITIONS, NETWORK_SHARE, REFIT_SHARE, Budget, schedule
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
 from ecom_pipeline.recommending.counting import LONG, WIDTH, fit_counting_sources
-from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.metrics import ranking_metrics
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.ranker import Ranker
@@ -24,6 +23,7 @@ from ecom_pipeline.recommending.sources import CoVisitationSource, EmbeddingSour
 from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.recommending.teaching import VALIDATION_KS, learn_reranker
 from ecom_pipeline.recommending.validation import Cases, choose_holdout, hold_out
+from ecom_pipeline.sequences import EventSequences
 
 if TYPE_CHECKING:
     from ecom_pipeline.recommending.network_source import NetworkFit, NetworkSource
@@ -65,7 +65,7 @@ class Fitted:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def fit(log: Interactions, plan: Plan) -> Fitted:
+def fit(log: EventSequences, plan: Plan) -> Fitted:
     """Fit `plan.model` on a log; the record says what was chosen, on how many held-out cases, and how long each
     part took."""
     if plan.model == "popularity":
@@ -90,7 +90,7 @@ def fit(log: Interactions, plan: Plan) -> Fitted:
     return _fit_blend(log, train, cases, plan, report)
 
 
-def refit(log: Interactions, plan: Plan, before: Ranker, report: dict[str, Any], known: np.ndarray) -> Fitted:
+def refit(log: EventSequences, plan: Plan, before: Ranker, report: dict[str, Any], known: np.ndarray) -> Fitted:
     """The same choices on another log: counts are taken anew, networks are trained anew or go on from their weights,
     and the re-ranker stays.
 
@@ -137,13 +137,13 @@ def refit(log: Interactions, plan: Plan, before: Ranker, report: dict[str, Any],
     return Fitted(ranker=ranker, report=report, settings=settings)
 
 
-def _popularity(log: Interactions, plan: Plan) -> Ranker:
+def _popularity(log: EventSequences, plan: Plan) -> Ranker:
     popularity = Popularity.fit(log)
     return _alone(PopularitySource(popularity.scores()), popularity, plan)
 
 
 def _fit_co_visitation(
-    log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]
+    log: EventSequences, train: EventSequences, cases: Cases, plan: Plan, report: dict[str, Any]
 ) -> Fitted:
     grid = [
         CoVisitationSettings(history_decay=decay, target_power=power, repeats=plan.repeats_allowed)
@@ -175,7 +175,7 @@ def _fit_co_visitation(
 
 
 def _fit_network_alone(
-    log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]
+    log: EventSequences, train: EventSequences, cases: Cases, plan: Plan, report: dict[str, Any]
 ) -> Fitted:
     name = str(plan.model)
     spectral = Spectral.fit(CoVisitation.fit(train, LONG).matrix, width=WIDTH, seed=plan.seed)
@@ -198,7 +198,7 @@ def _fit_network_alone(
     )
 
 
-def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan, report: dict[str, Any]) -> Fitted:
+def _fit_blend(log: EventSequences, train: EventSequences, cases: Cases, plan: Plan, report: dict[str, Any]) -> Fitted:
     clock = time.monotonic
     begun = clock()
     plan.say("counting", 0.0)
@@ -248,14 +248,14 @@ def _fit_blend(log: Interactions, train: Interactions, cases: Cases, plan: Plan,
     return Fitted(ranker=ranker, report=report, settings=settings)
 
 
-def _worthwhile(log: Interactions, plan: Plan) -> tuple[str, ...]:
+def _worthwhile(log: EventSequences, plan: Plan) -> tuple[str, ...]:
     """The networks of a blend; none where the budget would leave them too little to learn from."""
     allowed = plan.budget.positions(NETWORK_SHARE, networks=len(plan.networks))
     return plan.networks if allowed >= min(len(log.items), FEWEST_POSITIONS) else ()
 
 
 def _train(
-    log: Interactions,
+    log: EventSequences,
     plan: Plan,
     cells: tuple[str, ...],
     *,
@@ -318,7 +318,7 @@ def _networks_of(ranker: Ranker) -> "dict[str, NetworkSource]":
     return {name: source for name, source in ranker.sources.items() if isinstance(source, NetworkSource)}
 
 
-def _same(log: Interactions) -> np.ndarray:
+def _same(log: EventSequences) -> np.ndarray:
     """The catalogue did not change."""
     return np.arange(log.n_items)
 

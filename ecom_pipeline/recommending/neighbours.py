@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import history_matrix
-from ecom_pipeline.recommending.interactions import Interactions, offsets_of, ranges
+from ecom_pipeline.sequences import EventSequences, offsets_of, ranges
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Neighbours:
     settings: NeighbourSettings
 
     @classmethod
-    def fit(cls, log: Interactions, settings: NeighbourSettings | None = None) -> "Neighbours":
+    def fit(cls, log: EventSequences, settings: NeighbourSettings | None = None) -> "Neighbours":
         """Index the sequences of a log."""
         settings = settings or NeighbourSettings()
         recent = _by_last_event(log).last(settings.length)
@@ -63,7 +63,7 @@ class Neighbours:
         by_sequence.data = np.repeat(weight, np.diff(held.indptr))
         return cls(by_item=by_item, by_sequence=by_sequence, settings=settings)
 
-    def strengths(self, histories: Interactions) -> sparse.csr_array:
+    def strengths(self, histories: EventSequences) -> sparse.csr_array:
         """Sum of the similarities of the sequences that hold an item, CSR float32 (users, items)."""
         history = history_matrix(histories, decay=self.settings.history_decay)
         similarity = history @ self.by_item
@@ -71,7 +71,7 @@ class Neighbours:
         return sparse.csr_array(similarity @ self.by_sequence)
 
 
-def _by_last_event(log: Interactions) -> Interactions:
+def _by_last_event(log: EventSequences) -> EventSequences:
     """The sequences that hold anything, the one with the oldest last event first; as they stand where no times are
     known."""
     filled = np.flatnonzero(log.lengths)

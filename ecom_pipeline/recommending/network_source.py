@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
 from ecom_pipeline.recommending.sources import BARRED, Allowed, DenseScores, ScoreBlock
 from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.recommending.training import Encoder, Trainer, TrainingSettings
+from ecom_pipeline.sequences import EventSequences
 
 Progress = Callable[[float], None]
 
@@ -29,7 +29,7 @@ class NetworkSource:
         bias = network.bias.numpy()[:, 0]
         self.bias: np.ndarray = np.where(seen, bias, BARRED)
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Logits of the allowed items after each history."""
         dense = self.encoder.encode(histories) @ allowed.rows(self.embedding).T
         dense += allowed.rows(self.bias)
@@ -45,7 +45,7 @@ class NetworkFit:
     losses: tuple[float, ...]
 
 
-def new_network(log: Interactions, settings: NetworkSettings, spectral: Spectral, *, seed: int) -> SequenceNetwork:
+def new_network(log: EventSequences, settings: NetworkSettings, spectral: Spectral, *, seed: int) -> SequenceNetwork:
     """An untrained network that starts from the spectral embeddings of its log."""
     network = SequenceNetwork(log.n_items, settings, seed=seed)
     network.start_from(spectral)
@@ -64,7 +64,7 @@ def take_over(network: SequenceNetwork, before: SequenceNetwork, known: np.ndarr
 
 def train_network(
     network: SequenceNetwork,
-    log: Interactions,
+    log: EventSequences,
     *,
     training: TrainingSettings,
     epochs: int,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecom_pipeline.recommending.interactions import Interactions
+from ecom_pipeline.sequences import EventSequences
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Popularity:
     age: np.ndarray
 
     @classmethod
-    def fit(cls, log: Interactions, *, half_life: float = 0.05) -> "Popularity":
+    def fit(cls, log: EventSequences, *, half_life: float = 0.05) -> "Popularity":
         """Counts of a log; `half_life` is a share of the log's span.
 
         Time is `event_ts` where it is known; else the order in which the users appear stands for it.

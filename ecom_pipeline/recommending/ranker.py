@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecom_pipeline.recommending.features import build_candidates
-from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.reranker import Reranker
 from ecom_pipeline.recommending.scoring import block_rows
 from ecom_pipeline.recommending.sources import Allowed, Source
 from ecom_pipeline.recommending.validation import Cases
+from ecom_pipeline.sequences import EventSequences
 
 UNRANKED = np.iinfo(np.int64).max
 POPULAR = -1
@@ -55,7 +55,7 @@ class Ranker:
             return Allowed.of(np.ones(len(self.popularity.counts), dtype=bool))
         return Allowed.of(self.popularity.counts > 0)
 
-    def rank(self, histories: Interactions, k: int, *, allowed: Allowed | None = None) -> Ranked:
+    def rank(self, histories: EventSequences, k: int, *, allowed: Allowed | None = None) -> Ranked:
         """The k best of the allowed items for a block of users; rows that no source fills are filled by popularity."""
         allowed = allowed or self.everything()
         if self.reranker is None:
@@ -81,7 +81,7 @@ class Ranker:
             )
         return self._fill(ranked, histories, k, allowed)
 
-    def _rank_one(self, histories: Interactions, k: int, allowed: Allowed) -> Ranked:
+    def _rank_one(self, histories: EventSequences, k: int, allowed: Allowed) -> Ranked:
         (source,) = self.sources.values()
         block = source.block(histories, allowed)
         if not self.repeats_allowed:
@@ -90,7 +90,7 @@ class Ranker:
         scores = np.where(items >= 0, scores, np.float32(0.0))
         return Ranked(items=items, scores=scores, proposer=np.zeros(items.shape, dtype=np.int8))
 
-    def _fill(self, ranked: Ranked, histories: Interactions, k: int, allowed: Allowed) -> Ranked:
+    def _fill(self, ranked: Ranked, histories: EventSequences, k: int, allowed: Allowed) -> Ranked:
         """Popular items where a row has fewer than k."""
         rows, width = ranked.items.shape
         empty = histories.lengths == 0

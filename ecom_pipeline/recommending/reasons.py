@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.ranker import POPULAR, Ranked
+from ecom_pipeline.sequences import EventSequences
 
 WEEK_S = 7 * 86_400.0
 HISTORY = 30  # last events among which the item that weighed most is looked for
@@ -35,7 +35,7 @@ class Reasons:
 
 
 def find_reasons(
-    histories: Interactions,
+    histories: EventSequences,
     ranked: Ranked,
     *,
     strengths: sparse.csr_array | None,

@@ -17,9 +17,10 @@ from ecom_pipeline.recommending.budget import Budget
 from ecom_pipeline.recommending.content import read_traits
 from ecom_pipeline.recommending.fitting import Model, NetworkModel
 from ecom_pipeline.recommending.frames import Frame, FrameError, FrameKind, as_table, frame_kind, id_column, make_frame
-from ecom_pipeline.recommending.interactions import Interactions, Vocabulary, read_events
 from ecom_pipeline.recommending.ranker import POPULAR, Ranked, Ranker
+from ecom_pipeline.recommending.reading import encode_ids, read_events
 from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource
+from ecom_pipeline.sequences import EventSequences, Vocabulary
 
 Repeats = Literal["allow", "exclude"]
 Progress = Callable[[str, float], None]
@@ -132,7 +133,7 @@ class NextItemRecommender:
             plan.traits = None
         elif plan.traits is None:
             raise ValueError("item_features: the fit had traits of items; give the refit the same columns")
-        known = before.encode(vocabulary.ids)
+        known = encode_ids(before, vocabulary.ids, name="events")
         other._keep(fitting.refit(log, plan, ranker, self._report, known), log, vocabulary, item_features)
         return other
 
@@ -148,7 +149,7 @@ class NextItemRecommender:
         )
 
     def _keep(
-        self, fitted: fitting.Fitted, log: Interactions, vocabulary: Vocabulary, item_features: Frame | None
+        self, fitted: fitting.Fitted, log: EventSequences, vocabulary: Vocabulary, item_features: Frame | None
     ) -> None:
         self._ranker = fitted.ranker
         self._kind_names = log.kind_names
@@ -224,7 +225,7 @@ class NextItemRecommender:
         """
         ranker, vocabulary = self._fitted()
         ids = id_column(pa.table({"item_id": pa.array(item_ids)}), "item_id", name="item_ids")
-        codes = vocabulary.encode(ids)
+        codes = encode_ids(vocabulary, ids, name="item_ids")
         codes = codes[codes >= 0]
         found, scores = similarity.most_similar(
             ranker, codes, k, allowed=self._allowed(candidates, blocked, vocabulary)
@@ -297,14 +298,14 @@ class NextItemRecommender:
         allowed = np.ones(len(vocabulary), dtype=bool)
         if candidates is not None:
             allowed[:] = False
-            codes = vocabulary.encode(_ids(candidates, "candidates"))
+            codes = encode_ids(vocabulary, _ids(candidates, "candidates"), name="candidates")
             allowed[codes[codes >= 0]] = True
         if blocked is not None:
-            codes = vocabulary.encode(_ids(blocked, "blocked"))
+            codes = encode_ids(vocabulary, _ids(blocked, "blocked"), name="blocked")
             allowed[codes[codes >= 0]] = False
         return Allowed.of(allowed & (everything.place >= 0))
 
-    def _output(self, block: Interactions, ranked: Ranked) -> pa.Table:
+    def _output(self, block: EventSequences, ranked: Ranked) -> pa.Table:
         ranker, vocabulary = self._fitted()
         items = self._item_table()
         if self.model == "popularity":
@@ -376,7 +377,7 @@ def _ids(values: Any, name: str) -> pa.Array:
 
 def _read_log(
     events: Frame, item_features: Frame | None, *, kind_names: tuple[str, ...] | None = None
-) -> tuple[Interactions, Vocabulary]:
+) -> tuple[EventSequences, Vocabulary]:
     log, vocabulary = read_events(events, name="events", kind_names=kind_names)
     if not len(log.items):
         raise ValueError("events: no rows; a recommender needs at least one event")
@@ -385,7 +386,7 @@ def _read_log(
     return log, vocabulary
 
 
-def _with_new_items(log: Interactions, vocabulary: Vocabulary, features: Frame) -> tuple[Interactions, Vocabulary]:
+def _with_new_items(log: EventSequences, vocabulary: Vocabulary, features: Frame) -> tuple[EventSequences, Vocabulary]:
     """The same log over a vocabulary that also holds the items that have features and no events."""
     table = as_table(features, name="item_features", required=("item_id",))
     ids = pc.unique(id_column(table, "item_id", name="item_features"))

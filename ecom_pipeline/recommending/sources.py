@@ -13,10 +13,10 @@ from scipy import sparse
 
 from ecom_pipeline.recommending.co_visitation import CoVisitation, history_matrix, keep_largest
 from ecom_pipeline.recommending.content import NewItems
-from ecom_pipeline.recommending.interactions import Interactions
 from ecom_pipeline.recommending.neighbours import Neighbours
 from ecom_pipeline.recommending.scoring import top_k
 from ecom_pipeline.recommending.spectral import SCALE, Spectral
+from ecom_pipeline.sequences import EventSequences
 
 BARRED = np.float32(-1e30)
 HISTORY_LENGTH = 500  # last events of a history whose items propose themselves
@@ -83,7 +83,7 @@ class ScoreBlock(Protocol):
 
     bounded: bool
 
-    def bar(self, histories: Interactions) -> None:
+    def bar(self, histories: EventSequences) -> None:
         """Bar the items of each user's own history."""
         ...
 
@@ -108,7 +108,7 @@ class SparseScores:
         if len(self.allowed.codes) < self.matrix.shape[1]:
             self.matrix.data = np.where(self.allowed.place[self.matrix.indices] >= 0, self.matrix.data, np.float32(0.0))
 
-    def bar(self, histories: Interactions) -> None:
+    def bar(self, histories: EventSequences) -> None:
         """Bar the items of each user's own history."""
         users, n_items = self.matrix.shape
         own = np.zeros(users * n_items, dtype=bool)
@@ -154,7 +154,7 @@ class DenseScores:
     allowed: Allowed
     bounded: bool = False
 
-    def bar(self, histories: Interactions) -> None:
+    def bar(self, histories: EventSequences) -> None:
         """Bar the items of each user's own history."""
         place = self.allowed.place[histories.items]
         known = place >= 0
@@ -181,7 +181,7 @@ class DenseScores:
 class Source(Protocol):
     """Something that scores items after a history."""
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Scores of the allowed items after each history."""
         ...
 
@@ -199,7 +199,7 @@ class CoVisitationSource:
 
     model: CoVisitation
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Strengths; zero for what never stood near an item of the history."""
         history = history_matrix(histories, decay=self.model.settings.history_decay)
         return SparseScores(sparse.csr_array(history @ self.model.matrix), allowed)
@@ -211,7 +211,7 @@ class NeighbourSource:
 
     model: Neighbours
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Summed similarities; zero for what no neighbouring sequence holds."""
         return SparseScores(self.model.strengths(histories), allowed)
 
@@ -222,7 +222,7 @@ class SpectralSource:
 
     model: Spectral
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Scaled inner products of the decayed sum of the history's embeddings with the allowed items."""
         queries = history_matrix(histories, decay=self.model.history_decay) @ self.model.source
         return DenseScores((np.float32(SCALE) * queries) @ allowed.rows(self.model.target).T, allowed)
@@ -234,7 +234,7 @@ class NewItemSource:
 
     model: NewItems
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Likeness of new items to the history; zero for all others."""
         return SparseScores(self.model.strengths(histories), allowed)
 
@@ -246,7 +246,7 @@ class HistorySource:
     decay: float = HISTORY_DECAY
     length: int = HISTORY_LENGTH
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Decayed counts of the items of the history; zero for all others."""
         return SparseScores(history_matrix(histories, decay=self.decay, length=self.length), allowed)
 
@@ -257,7 +257,7 @@ class PopularitySource:
 
     scores: np.ndarray
 
-    def block(self, histories: Interactions, allowed: Allowed) -> ScoreBlock:
+    def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Popularity, one row a user."""
         row = self.scores[allowed.codes].astype(np.float32)
         return DenseScores(np.repeat(row[None, :], len(histories), axis=0), allowed, bounded=True)

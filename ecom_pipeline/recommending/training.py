@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ecom_pipeline.recommending.interactions import Interactions, ranges
 from ecom_pipeline.recommending.network import SequenceNetwork
 from ecom_pipeline.recommending.optimizer import LazyAdam
+from ecom_pipeline.sequences import EventSequences, ranges
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Batch:
     targets: np.ndarray
 
 
-def cut_windows(log: Interactions, length: int) -> tuple[np.ndarray, np.ndarray]:
+def cut_windows(log: EventSequences, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Starts and lengths of windows of at most `length` + 1 events that overlap by one, from the end of each
     sequence."""
     steps = log.lengths - 1
@@ -48,7 +48,7 @@ def cut_windows(log: Interactions, length: int) -> tuple[np.ndarray, np.ndarray]
     return starts, ends - starts
 
 
-def batches(log: Interactions, *, length: int, positions: int, rng: np.random.Generator) -> Iterator[Batch]:
+def batches(log: EventSequences, *, length: int, positions: int, rng: np.random.Generator) -> Iterator[Batch]:
     """One epoch in random order; each batch holds windows of similar length and about `positions` events."""
     starts, lengths = cut_windows(log, length)
     order = rng.permutation(len(starts))
@@ -69,7 +69,7 @@ def batches(log: Interactions, *, length: int, positions: int, rng: np.random.Ge
 class Trainer:
     """Trains a network on a log, step by step."""
 
-    def __init__(self, network: SequenceNetwork, log: Interactions, settings: TrainingSettings, *, seed: int) -> None:
+    def __init__(self, network: SequenceNetwork, log: EventSequences, settings: TrainingSettings, *, seed: int) -> None:
         self.network, self.log, self.settings = network, log, settings
         self.rng = np.random.default_rng(seed)
         tf.random.set_seed(seed)
@@ -192,7 +192,7 @@ class Encoder:
         embedded = tf.gather(self.network.embedding, tf.maximum(items, 0))
         return tf.gather(self.network.queries(embedded, training=False), lengths - 1, batch_dims=1)
 
-    def encode(self, histories: Interactions, *, block: int = 2_048) -> np.ndarray:
+    def encode(self, histories: EventSequences, *, block: int = 2_048) -> np.ndarray:
         """Queries float32 (users, width) after the last event; zeros for empty histories."""
         width = self.network.settings.width
         recent = histories.last(self.network.settings.length)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ecom_pipeline.recommending.interactions import Interactions
+from ecom_pipeline.sequences import EventSequences
 
 Holdout = Literal["time", "last_event", "new_sequences"]
 VISIT_GAP_S = 1_800.0
@@ -21,7 +21,7 @@ SESSION_LENGTH = 12.0  # mean events a sequence, up to which sequences count as 
 class Cases:
     """Histories and the item that followed each: targets int32 (cases,)."""
 
-    histories: Interactions
+    histories: EventSequences
     targets: np.ndarray
 
     def __len__(self) -> int:
@@ -32,7 +32,7 @@ class Cases:
         return Cases(histories=self.histories.select(index), targets=self.targets[index])
 
 
-def choose_holdout(log: Interactions, *, repeats_allowed: bool) -> Holdout:
+def choose_holdout(log: EventSequences, *, repeats_allowed: bool) -> Holdout:
     """How to hold out: by time where the log has times; else whole sequences for sessions (short, repeats allowed),
     and last events for everything else."""
     if log.times is not None and np.ptp(log.times) > 0:
@@ -43,8 +43,8 @@ def choose_holdout(log: Interactions, *, repeats_allowed: bool) -> Holdout:
 
 
 def hold_out(
-    log: Interactions, *, how: Holdout, share: float = 0.1, limit: int = 20_000, seed: int = 0
-) -> tuple[Interactions, Cases]:
+    log: EventSequences, *, how: Holdout, share: float = 0.1, limit: int = 20_000, seed: int = 0
+) -> tuple[EventSequences, Cases]:
     """The log without its held-out events, and at most `limit` cases.
 
     `share` is the share of events (time) or sequences (new_sequences) held out; last_event holds out at most
@@ -79,7 +79,7 @@ def hold_out(
     return log.keep(~held, drop_users=False), cases
 
 
-def _ends_after(log: Interactions, times: np.ndarray, held: np.ndarray) -> np.ndarray:
+def _ends_after(log: EventSequences, times: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Which held-out events are targets: where most users of the held-out time are new, every event with a history;
     else the first event of the first held-out visits of every user with an earlier history."""
     owners, index = log.owners, np.arange(len(log.items))

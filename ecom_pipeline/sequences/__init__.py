@@ -1,5 +1,12 @@
-"""From the long-form event tables to flat NumPy arrays with offsets: what sequence models read."""
+"""Flat NumPy arrays with offsets: the one form in which models read what users did."""
 
-from ecom_pipeline.sequences.user_sequences import EVENT_NAMES, UserSequences, load_user_sequences
+from ecom_pipeline.sequences.event_sequences import (
+    UNKNOWN,
+    EventSequences,
+    IdTypeError,
+    Vocabulary,
+    offsets_of,
+    ranges,
+)
 
-__all__ = ["EVENT_NAMES", "UserSequences", "load_user_sequences"]
+__all__ = ["UNKNOWN", "EventSequences", "IdTypeError", "Vocabulary", "offsets_of", "ranges"]

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 
 from ecom_pipeline.recommending import co_visitation as module
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings, history_matrix, keep_largest
-from ecom_pipeline.recommending.interactions import Interactions, read_events
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
+from ecom_pipeline.recommending.reading import read_events
 from ecom_pipeline.recommending.scoring import factor_top_k, top_k
 from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource
 from ecom_pipeline.recommending.spectral import Spectral
+from ecom_pipeline.sequences import EventSequences
 
 sequences = st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=8), min_size=1, max_size=6)
 
 
-def log_of(rows: list[list[int]]) -> Interactions:
+def log_of(rows: list[list[int]]) -> EventSequences:
     events = pd.DataFrame(
         {
             "user_id": [user for user, items in enumerate(rows) for _ in items],
@@ -124,17 +125,3 @@ def test_spectral_embeddings_put_items_of_one_taste_together() -> None:
         group[log.items[log.offsets[user] : log.offsets[user + 1]]] = user % 4
     same = group[:, None] == group[None, :]
     assert likeness[same].mean() > likeness[~same].mean() + 0.3
-
-
-@settings(max_examples=30, deadline=None)
-@given(rows=sequences, length=st.integers(1, 5))
-def test_windows_and_last_events_equal_plain_slices(rows: list[list[int]], length: int) -> None:
-    log = log_of(rows)
-    last = log.last(length)
-    padded = log.padded(length)
-    for user in range(len(log)):
-        items = log.items[log.offsets[user] : log.offsets[user + 1]]
-        np.testing.assert_array_equal(last.items[last.offsets[user] : last.offsets[user + 1]], items[-length:])
-        newest = items[::-1][:length]
-        np.testing.assert_array_equal(padded[user][: len(newest)], newest)
-        assert (padded[user][len(newest) :] == -1).all()

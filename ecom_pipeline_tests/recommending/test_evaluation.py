@@ -21,8 +21,8 @@ from ecom_pipeline.recommending import (
     trade_popularity,
 )
 from ecom_pipeline.recommending.calibration import Isotonic, calibration_metrics
-from ecom_pipeline.recommending.interactions import read_events
 from ecom_pipeline.recommending.metrics import interval, ranking_metrics
+from ecom_pipeline.recommending.reading import read_events
 from ecom_pipeline.recommending.validation import choose_holdout, hold_out
 from ecom_pipeline_tests.recommending.shops import START, visiting_shop
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ecom_pipeline.recommending import NextItemRecommender, evaluate
-from ecom_pipeline.recommending.interactions import read_events
+from ecom_pipeline.recommending.reading import read_events
 from ecom_pipeline_tests.recommending.shops import cyclic_shop
 
 CELLS = ("gru", "lstm", "simple_rnn", "transformer")

@@ -9,7 +9,7 @@ import pytest
 
 from ecom_pipeline.recommending import FrameError, NextItemRecommender
 from ecom_pipeline.recommending.content import NewItems, read_traits
-from ecom_pipeline.recommending.interactions import read_events
+from ecom_pipeline.recommending.reading import read_events
 from ecom_pipeline_tests.recommending.shops import START, visiting_shop
 
 FRESH = [1000, 1001]

@@ -202,7 +202,7 @@ def test_frames_that_cannot_be_used_say_what_is_wrong(events: pd.DataFrame, mess
 
 
 def test_ids_of_another_type_than_in_the_fit_are_refused(fitted: NextItemRecommender, shop: pd.DataFrame) -> None:
-    with pytest.raises(FrameError, match="fitted on int64"):
+    with pytest.raises(FrameError, match="holds int64"):
         fitted.recommend(as_text_ids(shop))
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, bought_within
 from ecom_pipeline.recommending.budget import MAX_EPOCHS, Budget, schedule
-from ecom_pipeline.recommending.interactions import read_events
 from ecom_pipeline_tests.recommending.shops import START, as_text_ids, visiting_shop
 
 
@@ -82,21 +81,6 @@ def test_a_budget_too_small_for_a_network_leaves_it_out_of_the_blend() -> None:
     shop = visiting_shop(users=100, items=30, days=20)
     recommender = NextItemRecommender(time_budget_s=0.01).fit(shop)
     assert "gru" not in recommender.report()["chosen"]["sources"]
-
-
-def test_the_newest_events_are_the_last_in_time_or_the_last_of_every_user() -> None:
-    shop = visiting_shop(users=20, items=30, days=20)
-    timed, _ = read_events(shop, name="events")
-    newest = timed.newest(100)
-    assert timed.times is not None
-    assert newest.times is not None
-    assert newest.times.min() >= np.sort(timed.times)[-110]
-    assert len(newest.items) >= 100
-    plain, _ = read_events(shop.assign(position=range(len(shop))).drop(columns="event_ts"), name="events")
-    last = plain.newest(100)
-    assert len(last.items) <= 100
-    assert last.lengths.max() - last.lengths.min() <= 1
-    assert plain.newest(10**9) is plain
 
 
 def test_a_pair_counts_as_bought_only_by_its_user_inside_the_window() -> None:

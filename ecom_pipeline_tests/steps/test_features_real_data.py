@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecom_pipeline.sequences import EVENT_NAMES, load_user_sequences
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import load_landing, read_profile, update_core
 from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature
@@ -142,6 +141,11 @@ def test_saturdays_are_closed_and_other_days_are_not(retail: Warehouse) -> None:
     assert [day for (day,) in closed] == [day for day in saturdays if day not in holidays]
 
 
+def in_order(warehouse: Warehouse) -> pd.DataFrame:
+    """The sequences, user by user."""
+    return warehouse.arrow("SELECT * FROM feat_user_events ORDER BY user_id, position").to_pandas()
+
+
 def test_sequences_and_sessions_of_the_gift_shop_are_those_that_pandas_finds(
     retail: Warehouse, retail_lines: pd.DataFrame
 ) -> None:
@@ -150,12 +154,11 @@ def test_sequences_and_sessions_of_the_gift_shop_are_those_that_pandas_finds(
     events = events.sort_values(["user", "at"], kind="stable")
     gap = events.groupby("user")["at"].diff()
     session = (gap.isna() | (gap > pd.Timedelta(minutes=30))).groupby(events["user"]).cumsum()
-    sequences = load_user_sequences(retail)
-    assert sequences.users.take(sequences.owners).to_pylist() == events["user"].tolist()
-    assert sequences.item_ids.take(sequences.items).to_pylist() == events["item"].tolist()
-    assert sequences.sessions.tolist() == session.tolist()
-    bought = sequences.kinds == EVENT_NAMES.index("purchase")
-    assert bought.tolist() == (events["Quantity"] > 0).tolist()
+    found = in_order(retail)
+    assert found["user_id"].tolist() == events["user"].tolist()
+    assert found["item_id"].tolist() == events["item"].tolist()
+    assert found["session_number"].tolist() == session.tolist()
+    assert (found["event"] == "purchase").tolist() == (events["Quantity"] > 0).tolist()
     assert retail.scalar("SELECT count(*) FROM feat_sessions") == len(events.assign(s=session).groupby(["user", "s"]))
 
 
@@ -181,12 +184,12 @@ def tmall_events() -> pd.DataFrame:
 
 def test_sequences_follow_the_lines_where_only_the_day_is_known(tmall: Warehouse, tmall_events: pd.DataFrame) -> None:
     names = {"0": "view", "1": "purchase", "2": "favourite", "3": "cart"}
-    sequences = load_user_sequences(tmall)
-    assert sequences.users.take(sequences.owners).to_pylist() == tmall_events["user_id"].tolist()
-    assert sequences.item_ids.take(sequences.items).to_pylist() == tmall_events["brand_id"].tolist()
-    assert np.array(EVENT_NAMES)[sequences.kinds].tolist() == tmall_events["type"].map(names).tolist()
+    found = in_order(tmall)
+    assert found["user_id"].tolist() == tmall_events["user_id"].tolist()
+    assert found["item_id"].tolist() == tmall_events["brand_id"].tolist()
+    assert found["event"].tolist() == tmall_events["type"].map(names).tolist()
     day_number = tmall_events.groupby("user_id")["date"].rank("dense").astype(int)
-    assert sequences.sessions.tolist() == day_number.tolist()
+    assert found["session_number"].tolist() == day_number.tolist()
 
 
 def test_sales_and_clicks_come_from_the_browse_feed_alone(tmall: Warehouse, tmall_events: pd.DataFrame) -> None:

@@ -1,6 +1,7 @@
-"""Events as flat arrays: one item array for all users, with offsets; no Python list a user.
+"""All users' event sequences as flat arrays: one array a column, and offsets that say where each user begins.
 
-What belongs here: the vocabulary of item ids, `Interactions`, and how frames become them.
+What belongs here: the arrays, the vocabulary of item ids behind their codes, and how sequences are cut. No model code,
+no Python object a user.
 """
 
 from dataclasses import dataclass, replace
@@ -9,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ecom_pipeline.recommending.frames import Frame, FrameError, as_table, id_column, seconds_column
-
 UNKNOWN = -1
+
+
+class IdTypeError(ValueError):
+    """Ids are integers where they should be strings, or strings where they should be integers."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,10 @@ class Vocabulary:
         """Codes int32 of the same shape as `ids`; unknown ids and nulls are `UNKNOWN`.
 
         Raises:
-            FrameError: when integer ids meet string ids.
+            IdTypeError: when integer ids meet string ids.
         """
         if len(ids) and ids.null_count < len(ids) and ids.type != self.ids.type:
-            raise FrameError(f"item_id is {ids.type} here, but the recommender was fitted on {self.ids.type}")
+            raise IdTypeError(f"item_id is {ids.type} here, but the vocabulary holds {self.ids.type}")
         if ids.type != self.ids.type:
             return np.full(len(ids), UNKNOWN, dtype=np.int32)
         codes = pc.index_in(ids, value_set=self.ids)
@@ -42,7 +45,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
-class Interactions:
+class EventSequences:
     """Sequences of `len(users)` users over a vocabulary of `n_items` items.
 
     items: int32 (events,), codes in each user's order; user u owns items[offsets[u]:offsets[u + 1]].
@@ -72,7 +75,7 @@ class Interactions:
         """Index of the user of each event, int32 (events,)."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
 
-    def keep(self, mask: np.ndarray, *, drop_users: bool = False) -> "Interactions":
+    def keep(self, mask: np.ndarray, *, drop_users: bool = False) -> "EventSequences":
         """The events where `mask` is true; users left without events stay unless `drop_users`."""
         counts = np.bincount(self.owners[mask], minlength=len(self))
         users = self.users
@@ -88,11 +91,11 @@ class Interactions:
             kinds=None if self.kinds is None else self.kinds[mask],
         )
 
-    def select(self, users: np.ndarray) -> "Interactions":
+    def select(self, users: np.ndarray) -> "EventSequences":
         """The users at the given indices, in that order."""
         return self.windows(ends=self.offsets[users + 1], users=users)
 
-    def windows(self, *, ends: np.ndarray, users: np.ndarray) -> "Interactions":
+    def windows(self, *, ends: np.ndarray, users: np.ndarray) -> "EventSequences":
         """One row a pair (user index, end): that user's events before the flat position `end`."""
         starts = self.offsets[users]
         lengths = ends - starts
@@ -106,7 +109,7 @@ class Interactions:
             kinds=None if self.kinds is None else self.kinds[index],
         )
 
-    def last(self, n: int) -> "Interactions":
+    def last(self, n: int) -> "EventSequences":
         """Only the last `n` events of every user."""
         lengths = np.minimum(self.lengths, n)
         index = ranges(starts=self.offsets[1:] - lengths, lengths=lengths)
@@ -118,7 +121,7 @@ class Interactions:
             kinds=None if self.kinds is None else self.kinds[index],
         )
 
-    def newest(self, n: int) -> "Interactions":
+    def newest(self, n: int) -> "EventSequences":
         """About the `n` newest events: by time where times are known, else the last ones of every user, as many of each
         as come to `n` together. Users without any are dropped."""
         if n >= len(self.items):
@@ -157,61 +160,3 @@ def ranges(*, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
-
-
-def read_events(
-    frame: Frame, *, name: str, vocabulary: Vocabulary | None = None, kind_names: tuple[str, ...] | None = None
-) -> tuple[Interactions, Vocabulary]:
-    """Interactions of a long frame `user_id, item_id, position or event_ts [, event]`, rows in any order.
-
-    Without a vocabulary one is made; with one, a null item_id stands for a user without events, and items that
-    it does not know are left out (their users stay). `position` orders a user's events where it is
-    present, else `event_ts`; ties keep the order of the rows.
-
-    Raises:
-        FrameError: for missing columns, nulls, or id types that do not fit.
-    """
-    table = as_table(frame, name=name, required=("user_id", "item_id"))
-    has_position, has_time = "position" in table.column_names, "event_ts" in table.column_names
-    if not has_position and not has_time:
-        raise FrameError(f"{name}: needs a column position or event_ts to order the events of a user")
-    user_ids = pc.dictionary_encode(id_column(table, "user_id", name=name))
-    user_codes = user_ids.indices.to_numpy(zero_copy_only=False)
-    item_ids = id_column(table, "item_id", name=name, nulls=vocabulary is not None)
-    times = seconds_column(table, "event_ts", name=name) if has_time else None
-    if vocabulary is None:
-        encoded = pc.dictionary_encode(item_ids)
-        vocabulary = Vocabulary(ids=encoded.dictionary)
-        items = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    else:
-        items = vocabulary.encode(item_ids)
-    order_by = "position" if has_position else "event_ts"
-    order_key = seconds_column(table, order_by, name=name)
-    kinds, names = _kinds(table, kind_names)
-    order = np.lexsort((order_key, user_codes))
-    known = items[order] >= 0
-    order = order[known]
-    counts = np.bincount(user_codes[order], minlength=len(user_ids.dictionary))
-    interactions = Interactions(
-        items=items[order],
-        offsets=offsets_of(counts),
-        users=user_ids.dictionary,
-        n_items=len(vocabulary),
-        times=None if times is None else times[order],
-        kinds=None if kinds is None else kinds[order],
-        kind_names=names,
-    )
-    return interactions, vocabulary
-
-
-def _kinds(table: pa.Table, known: tuple[str, ...] | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Event types as int8 codes; types that `known` does not hold get the code -1."""
-    if "event" not in table.column_names or known == ():
-        return None, known or ()
-    values = table.column("event").cast(pa.string())
-    if known is None:
-        known = tuple(sorted(value for value in pc.unique(values).to_pylist() if value is not None))
-        if len(known) > 127:
-            raise FrameError(f"event: {len(known)} different event types; at most 127 are supported")
-    codes = pc.fill_null(pc.index_in(values, value_set=pa.array(known, type=pa.string())), -1)
-    return codes.to_numpy().astype(np.int8), known
