@@ -17,6 +17,7 @@ from ecom_pipeline.orchestration.assets.models import model_assets
 from ecom_pipeline.orchestration.assets.published import published_asset
 from ecom_pipeline.orchestration.assets.report import report_asset
 from ecom_pipeline.orchestration.assets.rescoring import rescoring_asset
+from ecom_pipeline.orchestration.assets.scenarios import scenario_asset, scenario_job
 from ecom_pipeline.orchestration.assets.trajectories import trajectory_assets
 from ecom_pipeline.orchestration.jobs import INGEST_JOB, ingest_job, night_schedule, nightly_job
 from ecom_pipeline.orchestration.landing import landing_sensor
@@ -54,9 +55,10 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
             published_asset(partitions),
             rescoring_asset(),
             report_asset(partitions),
+            scenario_asset(),
         ],
         asset_checks=all_checks(profile),
-        jobs=[nightly_job(), ingest_job()],
+        jobs=[nightly_job(), ingest_job(), scenario_job()],
         schedules=[
             night_schedule(
                 settings.schedule_time,

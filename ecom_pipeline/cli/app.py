@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from ecom_pipeline import __version__
-from ecom_pipeline.cli import care, exports, homes, models, nights, report, rescoring, show, status, tables, web
+from ecom_pipeline.cli import (
+    care,
+    exports,
+    homes,
+    models,
+    nights,
+    report,
+    rescoring,
+    show,
+    status,
+    tables,
+    web,
+    what_if,
+)
 from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.documents import DocumentError
 from ecom_pipeline.warehouse import WarehouseError
@@ -59,6 +72,8 @@ app.command()(web.ui)
 app.command()(status.status)
 app.command()(report.report)
 app.command()(tables.export)
+app.command()(what_if.scenario)
+app.command()(what_if.reorder)
 app.command()(exports.guess)
 app.command()(exports.generate)
 app.command()(exports.export_complete_journey)

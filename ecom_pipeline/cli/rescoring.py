@@ -23,6 +23,8 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
       ecom-pipeline rescore --home shop
     """
     from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE
+    from ecom_pipeline.privacy.forgotten import forgotten_of
+    from ecom_pipeline.privacy.pseudonyms import hash_key
     from ecom_pipeline.sources import load_landing, update_core
     from ecom_pipeline.sources.profile import read_profile
     from ecom_pipeline.steps.rescore import RescoreError, rescore_users
@@ -34,8 +36,15 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
     profile = read_profile(settings.profile, base=shop.root)
     run_id = f"rescore-{uuid.uuid4()}"
     started = time.monotonic()
+    forgotten = forgotten_of(shop)
     with open_warehouse(shop.warehouse_file, settings) as warehouse:
-        loaded = load_landing(warehouse, landing=shop.landing, profile=profile, run_id=run_id)
+        loaded = load_landing(
+            warehouse,
+            landing=shop.landing,
+            profile=profile,
+            run_id=run_id,
+            forgotten_among=forgotten.among if forgotten is not None else None,
+        )
         update_core(warehouse, profile=profile, run_id=run_id)
         try:
             report = rescore_users(warehouse, home=shop, settings=settings, run_id=run_id)
@@ -48,6 +57,7 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
                 keep_nights=settings.keep_nights,
                 profile=settings.profile,
                 is_synthetic=settings.profile == SAMPLE_PROFILE,
+                hash_key=hash_key(settings),
             )
     seconds = time.monotonic() - started
     if as_json:

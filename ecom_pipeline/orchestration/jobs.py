@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ecom_pipeline.orchestration.assets.rescoring import RESCORED
+from ecom_pipeline.orchestration.assets.scenarios import SCENARIOS
 
 NIGHTLY_JOB = "nightly"
 INGEST_JOB = "ingest"
@@ -15,7 +16,7 @@ def nightly_job() -> Any:
     """Everything, for one night."""
     return dg.define_asset_job(
         NIGHTLY_JOB,
-        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(RESCORED),
+        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(RESCORED, SCENARIOS),
         description="One night: load what is new, rebuild what is derived, forecast, recommend, check, publish.",
     )
 
