@@ -14,6 +14,7 @@ from ecom_pipeline.cli import (
     homes,
     models,
     nights,
+    privacy,
     report,
     rescoring,
     show,
@@ -82,6 +83,7 @@ app.command()(care.doctor)
 app.command()(care.backup)
 app.command()(care.restore)
 app.command()(care.rebuild)
+app.command("forget-user")(privacy.forget_user)
 app.add_typer(models.app, name="models")
 app.add_typer(show.app, name="show")
 

@@ -5,8 +5,9 @@ nothing that a night would use.
 """
 
 import re
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -187,6 +188,21 @@ class Registry:
             RegistryError: if it is not there.
         """
         return self._decide(self._existing(model, name), decision="rejected", reason=reason)
+
+    def discard(self, model: ModelName, name: str, *, reason: str) -> ModelVersion:
+        """Delete the version's files for good: it was never a model, and the next night trains anew.
+
+        Raises:
+            RegistryError: if it is not there.
+        """
+        version = self._existing(model, name)
+        emptied = version.manifest.model_copy(update={"files": {}})
+        registered, number = self._registered(model), str(version.number)
+        self._client.set_model_version_tag(registered, number, "manifest", emptied.model_dump_json())
+        folder = self._folder(version.manifest)
+        if folder.exists():
+            shutil.rmtree(folder)
+        return self._decide(replace(version, manifest=emptied), decision="rejected", reason=reason)
 
     def rollback(self, model: ModelName) -> ModelVersion:
         """Take the newest champion back; returns the version that is champion now.

@@ -1,0 +1,185 @@
+"""Where in the files of a home an id stands, and taking it out of files that are not ours to rebuild.
+
+Dagster and MLflow keep their history in SQLite files, and logs as text: there the id is overwritten by ERASED.
+"""
+
+import gzip
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from ecom_pipeline.contracts import literal
+
+ERASED = "[erased]"
+_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_CHUNK = 1 << 20
+
+
+def forms_of(user_id: str) -> tuple[bytes, ...]:
+    """The bytes in which the id may be written: UTF-8, as JSON escapes it, UTF-16."""
+    forms = (
+        user_id.encode(),
+        json.dumps(user_id)[1:-1].encode(),
+        json.dumps(json.dumps(user_id)[1:-1])[1:-1].encode(),
+        user_id.encode("utf-16-le"),
+        user_id.encode("latin-1", errors="ignore"),
+    )
+    return tuple(dict.fromkeys(form for form in forms if form))
+
+
+def word_of(user_id: str) -> re.Pattern[bytes]:
+    """Finds the id as a word of its own, in any of its forms: 17 is not found in 1754."""
+    listed = b"|".join(re.escape(form) for form in sorted(forms_of(user_id), key=len, reverse=True))
+    return re.compile(rb"(?<![0-9A-Za-z_-])(?:" + listed + rb")(?![0-9A-Za-z_-])")
+
+
+def files_with(root: Path, user_id: str) -> list[Path]:
+    """Files below `root` in which the id stands: in their bytes, in what they pack, in the values of DuckDB tables."""
+    word = word_of(user_id)
+    return [path for path in _files(root) if _stands_in(path, word, user_id)]
+
+
+def erase_from_history(root: Path, user_id: str) -> dict[str, int]:
+    """Overwrite the id in SQLite files and text files below `root`; file -> places."""
+    word = word_of(user_id)
+    found: dict[str, int] = {}
+    for path in _files(root):
+        with path.open("rb") as stream:
+            is_sqlite = stream.read(16).startswith(b"SQLite format 3")
+        places = _erase_from_sqlite(path, word) if is_sqlite else _erase_from_text(path, word)
+        if places:
+            found[str(path)] = places
+    return found
+
+
+def _files(root: Path) -> Iterator[Path]:
+    if root.is_dir():
+        yield from (path for path in sorted(root.rglob("*")) if path.is_file() and not path.is_symlink())
+
+
+def _stands_in(path: Path, word: re.Pattern[bytes], user_id: str) -> bool:
+    data = path.read_bytes()
+    if word.search(data):
+        return True
+    packed = next((kind for magic, kind in _PACKED.items() if data.startswith(magic)), None)
+    if packed is not None:
+        return bool(word.search(_unpacked(path, packed)))
+    if data[8:12] == b"DUCK":
+        return _in_duckdb(path, user_id)
+    if data.startswith(b"PAR1"):
+        return _in_parquet(path, user_id)
+    return False
+
+
+def _unpacked(path: Path, kind: str) -> bytes:
+    import pyarrow as pa
+
+    try:
+        if kind == "gzip":
+            return gzip.decompress(path.read_bytes())
+        with pa.input_stream(str(path), compression=kind) as stream:
+            return bytes(stream.read())
+    except (OSError, EOFError):
+        return b""  # a damaged file: its bytes were looked at as they are
+
+
+def _in_duckdb(path: Path, user_id: str) -> bool:
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH {literal(str(path))} AS looked (READ_ONLY)")
+        return bool(columns_with(connection, "looked", user_id))
+
+
+def _in_parquet(path: Path, user_id: str) -> bool:
+    import pyarrow.parquet as pq
+
+    with duckdb.connect() as connection:
+        connection.register("rows_read", pq.read_table(path, partitioning=None))
+        name = re.escape(user_id)
+        names = [row[0] for row in connection.execute("DESCRIBE rows_read").fetchall()]
+        return any(
+            connection.execute(
+                f"SELECT count(*) FROM rows_read WHERE regexp_matches(CAST({_quoted(column)} AS VARCHAR), ?)",
+                [rf"(^|[^0-9A-Za-z_-]){name}($|[^0-9A-Za-z_-])"],
+            ).fetchall()[0][0]
+            for column in names
+        )
+
+
+def columns_with(connection: duckdb.DuckDBPyConnection, database: str, user_id: str) -> list[tuple[str, str]]:
+    """Columns (table, column) of a database in whose values the id stands, as a word of its own."""
+    columns = connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'main' "
+        "AND (data_type = 'VARCHAR' OR data_type LIKE '%VARCHAR%') ORDER BY ALL",
+        [database],
+    ).fetchall()
+    return [
+        (name, column)
+        for name, column in columns
+        if connection.execute(
+            f"SELECT count(*) FROM {database}.{_quoted(name)} WHERE {has_word(column)}", word_parameters(user_id)
+        ).fetchall()[0][0]
+    ]
+
+
+def has_word(column: str) -> str:
+    """SQL condition with two parameters (`word_parameters`): the id stands in the column as a word of its own."""
+    text = f"CAST({_quoted(column)} AS VARCHAR)"
+    return f"contains({text}, ?) AND regexp_matches({text}, ?)"
+
+
+def word_parameters(user_id: str) -> list[str]:
+    """The parameters of `has_word`."""
+    return [user_id, rf"(^|[^0-9A-Za-z_-]){re.escape(user_id)}($|[^0-9A-Za-z_-])"]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _erase_from_text(path: Path, word: re.Pattern[bytes]) -> int:
+    data = path.read_bytes()
+    erased, places = word.subn(ERASED.encode(), data)
+    if places:
+        incoming = path.with_name(f".{path.name}.erasing")
+        incoming.write_bytes(erased)
+        incoming.chmod(path.stat().st_mode & 0o777)
+        incoming.replace(path)
+    return places
+
+
+def _erase_from_sqlite(path: Path, word: re.Pattern[bytes]) -> int:
+    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    try:
+        connection.execute("PRAGMA secure_delete = ON")
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        places = sum(_erase_from_table(connection, name, word) for (name,) in names.fetchall())
+        # what was deleted or overwritten before stands in free pages and in the write-ahead log
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+    return places
+
+
+def _erase_from_table(connection: sqlite3.Connection, name: str, word: re.Pattern[bytes]) -> int:
+    columns = [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(name)})").fetchall()]
+    places = 0
+    for column in columns:
+        target = f"{_quoted(name)} SET {_quoted(column)}"
+        cursor = connection.execute(
+            f"SELECT rowid, {_quoted(column)} FROM {_quoted(name)} WHERE typeof({_quoted(column)}) IN ('text', 'blob')"
+        )
+        changed = []
+        for row_id, value in cursor:
+            data = value.encode() if isinstance(value, str) else value
+            erased, count = word.subn(ERASED.encode(), data)
+            if count:
+                changed.append((erased.decode() if isinstance(value, str) else erased, row_id))
+                places += count
+        connection.executemany(f"UPDATE {target} = ? WHERE rowid = ?", changed)
+    return places
