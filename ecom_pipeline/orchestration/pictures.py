@@ -1,6 +1,7 @@
 """What the metadata of one asset says beyond counts: plots and figures, read from the warehouse after the step."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ from ecom_pipeline.orchestration.resources import Shop
 from ecom_pipeline.registry import Metric, ModelVersion, Registry
 
 DAYS_BEFORE = 84
+HIT_RATE = re.compile(r"hr_\d+")
+"""Hit rates themselves; the ends of their intervals are called hr_10_low and hr_10_high."""
 NEXT_EVENT = "next event"
 
 
@@ -126,7 +129,7 @@ def _is_headline(version: ModelVersion, metric: Metric) -> bool:
 
 def _beside_baseline(version: ModelVersion, metrics: Sequence[Metric]) -> str | None:
     if version.manifest.model == "next_item":
-        rows = [row for row in metrics if row.dataset == NEXT_EVENT and row.metric.startswith("hr_")]
+        rows = [row for row in metrics if row.dataset == NEXT_EVENT and HIT_RATE.fullmatch(row.metric)]
         rows.sort(key=lambda row: int(row.metric.removeprefix("hr_")))
         return plots.bars_beside_baseline(
             [(f"first {row.metric.removeprefix('hr_')}", row.value, row.baseline_value) for row in rows],
