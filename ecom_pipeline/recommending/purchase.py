@@ -48,7 +48,8 @@ class PurchasePredictor:
         k: recommendations a user that the fit learns from.
         seed: of the sample of users and the folds.
         purchase_events: names of the events that mean "bought"; where events carry no type, every event is a purchase.
-        recommender: makes the recommenders of past windows; by default decayed co-visitation, which fits in a second.
+        recommender: one whose choices the recommenders of past windows take over (each is a refit on what came before
+            its window); None chooses those of a decayed co-visitation on the first window's past.
         max_users: users a window that the fit learns from.
     """
 
@@ -59,7 +60,7 @@ class PurchasePredictor:
         k: int = 20,
         seed: int = 0,
         purchase_events: Sequence[str] = ("purchase",),
-        recommender: Callable[[], NextItemRecommender] | None = None,
+        recommender: NextItemRecommender | None = None,
         max_users: int = 20_000,
     ) -> None:
         if window_days < 1:
@@ -69,7 +70,7 @@ class PurchasePredictor:
         self.seed = seed
         self.purchase_events = tuple(purchase_events)
         self.max_users = max_users
-        self._make = recommender or (lambda: NextItemRecommender(model="co_visitation", seed=seed))
+        self._recommender = recommender
         self._logistic: Logistic | None = None
         self._isotonic: Isotonic | None = None
         self._kinds: tuple[str, ...] = ()
@@ -106,7 +107,7 @@ class PurchasePredictor:
             names = pc.unique(table.column("event").cast(pa.string())).drop_null().to_pylist()
             self._kinds = tuple(sorted(names))
         lessons: list[Lesson] = []
-        recommender = None
+        recommender = self._recommender
         for number, start in enumerate((end - 2 * window, end - window)):
             if on_progress is not None:
                 on_progress("purchases: learning from past windows", number / 2)
@@ -150,7 +151,7 @@ class PurchasePredictor:
             k=self.k,
             seed=self.seed,
             purchase_events=self.purchase_events,
-            recommender=self._make,
+            recommender=self._recommender,
             max_users=self.max_users,
         )
         other._kinds, other._report = self._kinds, dict(self._report)
@@ -265,7 +266,10 @@ class PurchasePredictor:
         """What a window from `start` on teaches of pairs that were recommended as of then."""
         seen = moment <= start
         past = table.filter(pa.array(seen))
-        recommender = self._make().fit(past) if before is None else before.refit(past)
+        if before is None:
+            recommender = NextItemRecommender(model="co_visitation", seed=self.seed).fit(past)
+        else:
+            recommender = before.refit(past)
         users = pc.unique(id_column(past, "user_id", name="events"))
         if len(users) > self.max_users:
             chosen = np.random.default_rng(self.seed).choice(len(users), size=self.max_users, replace=False)

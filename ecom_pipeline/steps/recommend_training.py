@@ -117,10 +117,8 @@ def _train_if_due(
         settings, split.train, names, lambda stage, share: progress(f"{stage} before the held-out days", 0.4 * share)
     )
     progress("judge", 0.4)
-    held_out = open_held_out(
-        split,
-        [NextItemRecommender(model=floor, repeats=settings.repeats).fit(split.train) for floor in FLOORS],
-    )
+    floors = {name: NextItemRecommender(model=name, repeats=settings.repeats).fit(split.train) for name in FLOORS}
+    held_out = open_held_out(split, list(floors.values()))
     metrics = figures(judged, held_out)
     champion = champion_of(registry, as_of)
     champion_gain = None
@@ -134,14 +132,14 @@ def _train_if_due(
         measure="gain in NDCG@10 over the better of popularity and co-visitation",
     )
     progress("purchase probabilities", 0.6)
-    purchases = _fit_purchases(settings, split.train)
+    purchases = _fit_purchases(settings, split.train, floors["co_visitation"])
     if isinstance(purchases, PurchasePredictor):
         histories = active_histories(split.train, cutoff=cutoff, days=settings.active_user_days)
         shown = as_table(judged.recommend(histories, settings.recommendations_per_user), name="shown", required=())
         metrics += purchase_figures(purchases, shown, events, histories=histories, cutoff=cutoff)
         purchases = purchases.extend(events, shown, since=cutoff)
     else:
-        purchases = _fit_purchases(settings, events)
+        purchases = _fit_purchases(settings, events, floors["co_visitation"])
     serving = judged.refit(
         events,
         item_features=names,
@@ -185,10 +183,10 @@ def _fit(settings: Settings, events: pa.Table, names: pa.Table, on_progress: Pro
     return recommender.fit(events, item_features=names, on_progress=on_progress)
 
 
-def _fit_purchases(settings: Settings, events: pa.Table) -> PurchasePredictor | str:
+def _fit_purchases(settings: Settings, events: pa.Table, floor: NextItemRecommender) -> PurchasePredictor | str:
     """Learnt from the windows before the end of `events`; or why not, where there are too few days or purchases."""
     predictor = PurchasePredictor(
-        settings.purchase_window_days, k=settings.recommendations_per_user, seed=settings.seed
+        settings.purchase_window_days, k=settings.recommendations_per_user, seed=settings.seed, recommender=floor
     )
     try:
         return predictor.fit(events)
