@@ -10,6 +10,7 @@ at a random point of its usual duration. After each kill
 - the ledger agrees with the tables;
 - the published file is whole: all its rows are those of the night before, or all are those of the new night;
 - the night, run again, ends, and every table of warehouse and published file is as after a night never disturbed.
+  With `--chain N` it is killed N times in a row, and this last point is looked at after the N-th.
 
 Each moment is written to `moments.jsonl` in the work folder as soon as it is judged; the harness, started again, goes
 on where it left off. Nights run in forked children of a process that has imported everything, and the networks train
@@ -75,6 +76,7 @@ class Moment:
     share: float
     killed: bool
     published: str
+    compared: bool
     lost: tuple[str, ...]
     seconds: float
 
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=100)
     parser.add_argument("--weeks", type=int, default=10, help="weeks of orders in the home")
     parser.add_argument("--one-in", type=int, default=25, help="keep one product in so many")
+    parser.add_argument("--chain", type=int, default=1, help="kills in a row before the night may end")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     preload()
@@ -96,7 +99,8 @@ def main() -> None:
     journal = arguments.work / "moments.jsonl"
     done = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     for number in range(len(done), arguments.moments):
-        moment = try_moment(arguments.work, plan, number=number, seed=arguments.seed)
+        is_last = (number + 1) % arguments.chain == 0 or number + 1 == arguments.moments
+        moment = try_moment(arguments.work, plan, number=number, seed=arguments.seed, ends_chain=is_last)
         done.append(asdict(moment))
         with journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(done[-1]) + "\n")
@@ -204,8 +208,8 @@ def make_exports(source: Path, target: Path, *, weeks: int, one_in: int) -> date
     return last
 
 
-def try_moment(work: Path, plan: dict[str, Any], *, number: int, seed: int) -> Moment:
-    """Kill the night of a fresh copy at one moment, look at what is left, run it again, compare."""
+def try_moment(work: Path, plan: dict[str, Any], *, number: int, seed: int, ends_chain: bool) -> Moment:
+    """Kill the night at one moment and look at what is left; at the end of a chain run it again, compare, clear away."""
     began = time.monotonic()
     rng = random.Random(f"{seed}/{number}")  # noqa: S311 - a moment is no secret
     steps = {BEFORE_FIRST: 0.5, **plan["steps"], AFTER_LAST: 0.3}
@@ -213,22 +217,32 @@ def try_moment(work: Path, plan: dict[str, Any], *, number: int, seed: int) -> M
     random.Random(f"{seed}/{number // len(order)}").shuffle(order)  # noqa: S311
     step, share = order[number % len(order)], rng.random()
     home = Home(work / "disturbed")
-    shutil.rmtree(home.root, ignore_errors=True)
-    shutil.copytree(work / "base", home.root)
+    if not home.root.exists():
+        shutil.copytree(work / "base", home.root)
     night = date.fromisoformat(plan["night"])
     killed = _kill(home, night, step=step, after_seconds=share * steps[step])
     lost, published = in_child(_what_is_left, home.root, plan)
-    try:
-        in_child(_whole_night, home.root, night)
-        different = _differing(plan["new"], in_child(published_digests, home.published_file))
-        lost += [f"published {name} differs after the next night" for name in different]
-        different = _differing(plan["warehouse"], in_child(warehouse_digests, home.warehouse_file))
-        lost += [f"warehouse {name} differs after the next night" for name in different]
-    except RuntimeError as error:
-        lost.append(f"the next night failed: {error}")
+    if ends_chain:
+        lost += _after_the_next_night(home, night, plan)
     if lost:
         shutil.copytree(home.root, work / f"lost-{number}", dirs_exist_ok=True)
-    return Moment(number, step, round(share, 3), killed, published, tuple(lost), round(time.monotonic() - began, 1))
+    if ends_chain:
+        shutil.rmtree(home.root)
+    seconds = round(time.monotonic() - began, 1)
+    return Moment(number, step, round(share, 3), killed, published, ends_chain, tuple(lost), seconds)
+
+
+def _after_the_next_night(home: Home, night: date, plan: dict[str, Any]) -> list[str]:
+    try:
+        in_child(_whole_night, home.root, night)
+        published = _differing(plan["new"], in_child(published_digests, home.published_file))
+        warehouse = _differing(plan["warehouse"], in_child(warehouse_digests, home.warehouse_file))
+    except RuntimeError as error:
+        return [f"the next night failed: {error}"]
+    return [
+        *(f"published {name} differs after the next night" for name in published),
+        *(f"warehouse {name} differs after the next night" for name in warehouse),
+    ]
 
 
 def _kill(home: Home, night: date, *, step: str, after_seconds: float) -> bool:

@@ -42,8 +42,7 @@ def named(home: Home, user: str) -> None:
     """Give a user of the generated exports a name that stands for nothing else."""
     for file in home.landing.rglob("*.csv"):
         text = file.read_text(encoding="utf-8")
-        lines = [",".join(PERSON if cell == user else cell for cell in line.split(",")) for line in text.split("\n")]
-        file.write_text("\n".join(lines), encoding="utf-8")
+        file.write_text(text.replace(f'"{user}"', f'"{PERSON}"'), encoding="utf-8")
 
 
 def bytes_anywhere(root: Path, text: str) -> list[str]:
