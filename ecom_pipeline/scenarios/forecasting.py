@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pyarrow as pa
 
+from ecom_pipeline.contracts.ddl import identifier
 from ecom_pipeline.registry import ModelName, Registry
 from ecom_pipeline.scenarios.plan import Change, Scenario, ScenarioError
 from ecom_pipeline.settings import Home, Settings
@@ -24,7 +25,7 @@ _PRODUCTS_PLAN = """
 CREATE OR REPLACE TEMPORARY TABLE scenario_products AS
 SELECT f.series_id AS item_id, i.category, i.category_path, i.price, f.date, f.on_promotion, f.promotion_depth AS depth,
        false AS changed
-FROM main.feat_sales_future AS f LEFT JOIN feat_items AS i ON f.series_id = i.item_id
+FROM {plan} AS f LEFT JOIN feat_items AS i ON f.series_id = i.item_id
 WHERE f.level = 'product'
 """
 _WHERE = """
@@ -59,7 +60,7 @@ SELECT f.* REPLACE (
   CASE WHEN p.changed THEN coalesce(p.depth, 0) WHEN g.changed = 1 THEN coalesce(round(g.depth, 6), 0)
        ELSE f.promotion_depth END AS promotion_depth
 )
-FROM main.feat_sales_future AS f
+FROM {plan} AS f
 LEFT JOIN scenario_products AS p ON f.level = 'product' AND f.series_id = p.item_id AND f.date = p.date
 LEFT JOIN groups AS g ON f.level = g.level AND f.series_id = g.series_id AND f.date = g.date
 """
@@ -76,7 +77,7 @@ SELECT
 FROM sales_forecasts AS p
 JOIN scenario_forecasts AS s
   ON s.level = p.level AND s.series_id = p.series_id AND s.measure = p.measure AND s.target_date = p.target_date
-JOIN main.feat_sales_future AS b ON b.level = p.level AND b.series_id = p.series_id AND b.date = p.target_date
+JOIN {plan} AS b ON b.level = p.level AND b.series_id = p.series_id AND b.date = p.target_date
 JOIN temp.feat_sales_future AS a ON a.level = p.level AND a.series_id = p.series_id AND a.date = p.target_date
 WHERE p.as_of = :as_of
 ORDER BY p.level, p.series_id, p.measure, p.target_date
@@ -124,7 +125,9 @@ def forecast_scenario(
         forecasts = _forecast(warehouse, home=home, settings=settings, night=night, progress=progress)
         warehouse.connection.register("scenario_forecasts", forecasts)
         try:
-            rows = warehouse.arrow(_RESULT, {"scenario": scenario.name, "as_of": night})
+            rows = warehouse.arrow(
+                _RESULT.format(plan=_plan_table(warehouse)), {"scenario": scenario.name, "as_of": night}
+            )
         finally:
             warehouse.connection.unregister("scenario_forecasts")
     finally:
@@ -146,7 +149,7 @@ def _night(warehouse: Warehouse, as_of: date | None) -> date:
 
 def _plan(warehouse: Warehouse, scenario: Scenario, night: date, *, horizon: int) -> int:
     """Make the scenario's plan and hide the real one behind it; returns the product days that it changes."""
-    warehouse.run(_PRODUCTS_PLAN)
+    warehouse.run(_PRODUCTS_PLAN.format(plan=_plan_table(warehouse)))
     last = night + timedelta(days=horizon)
     for change in scenario.changes:
         if change.last_day <= night or change.first_day > last:
@@ -155,11 +158,16 @@ def _plan(warehouse: Warehouse, scenario: Scenario, night: date, *, horizon: int
                 f"{night + timedelta(days=1)} to {last}."
             )
         warehouse.run(_APPLY.format(where=_WHERE), {**_bound(change), "depth": _depth(warehouse, change)})
-    warehouse.run(_HIDING)
+    warehouse.run(_HIDING.format(plan=_plan_table(warehouse)))
     changed = int(warehouse.scalar("SELECT count(*) FROM scenario_products WHERE changed"))
     if changed == 0:
         raise ScenarioError(f"The scenario {scenario.name!r} changes nothing: the plan has it so already.")
     return changed
+
+
+def _plan_table(warehouse: Warehouse) -> str:
+    """The plan itself by its full name; any shorter one means the table that hides it."""
+    return f"{identifier(str(warehouse.scalar('SELECT current_database()')))}.main.feat_sales_future"
 
 
 def _bound(change: Change) -> dict[str, object]:
