@@ -209,7 +209,7 @@ def make_exports(source: Path, target: Path, *, weeks: int, one_in: int) -> date
 
 
 def try_moment(work: Path, plan: dict[str, Any], *, number: int, seed: int, ends_chain: bool) -> Moment:
-    """Kill the night at one moment and look at what is left; at the end of a chain run it again, compare, clear away."""
+    """Kill the night at one moment, look at what is left; at the end of a chain run it again and compare."""
     began = time.monotonic()
     rng = random.Random(f"{seed}/{number}")  # noqa: S311 - a moment is no secret
     steps = {BEFORE_FIRST: 0.5, **plan["steps"], AFTER_LAST: 0.3}
