@@ -30,6 +30,8 @@ from ecom_pipeline.privacy.traces import (
 )
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.registry.manifest import MODEL_NAMES
+from ecom_pipeline.report import nightly_report, report_beside
+from ecom_pipeline.report.page import ARCHIVE
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources import load_landing, update_core
 from ecom_pipeline.sources.files import find_files, sources_of
@@ -98,7 +100,9 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
             )
     _rewrite_warehouse(home)
     places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
-    places |= erase_from_history(home.root / "report", user_id)
+    places |= erase_from_history(home.root / ARCHIVE, user_id)
+    if report_beside(home.published_file).exists():
+        nightly_report(home, currency=profile.shop.currency)
     remaining = tuple(path.relative_to(home.root).as_posix() for path in files_with(home.root, user_id))
     receipt = Receipt(
         person=listed.hash_of(user_id),
