@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ecom_pipeline.orchestration.alerting import alert_sensors
 from ecom_pipeline.orchestration.assets.features import feature_assets
 from ecom_pipeline.orchestration.assets.ingest import ingest_assets
 from ecom_pipeline.orchestration.assets.marts import mart_assets
@@ -71,7 +72,11 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
                 shop_home,
                 INGEST_JOB,
                 default_status=dg.DefaultSensorStatus.RUNNING if runs_by_itself else dg.DefaultSensorStatus.STOPPED,
-            )
+            ),
+            *alert_sensors(
+                shop_home,
+                default_status=dg.DefaultSensorStatus.RUNNING if is_made else dg.DefaultSensorStatus.STOPPED,
+            ),
         ],
         resources={
             "shop": shop_resource(shop_home.root),

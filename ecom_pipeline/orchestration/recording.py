@@ -13,6 +13,7 @@ import dagster as dg
 import duckdb
 
 from ecom_pipeline import __version__
+from ecom_pipeline.operations.step_log import log_step
 from ecom_pipeline.orchestration.nights import night_of_run
 from ecom_pipeline.orchestration.observing import Progress
 from ecom_pipeline.orchestration.resources import Shop
@@ -61,9 +62,22 @@ def recorded_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
     started_at = datetime.now(UTC).replace(tzinfo=None)
     started = time.perf_counter()
     shop.observer.step_started(name)
+    night = date.fromisoformat(partition) if partition is not None else None
+    log_step(shop.home, "started", run_id=run.run_id, as_of=night, asset=name)
 
-    def record(*, succeeded: bool) -> None:
+    def record(error: BaseException | None = None) -> None:
+        succeeded = error is None
         step.seconds = time.perf_counter() - started
+        log_step(
+            shop.home,
+            "succeeded" if succeeded else "failed",
+            run_id=run.run_id,
+            as_of=night,
+            asset=name,
+            seconds=step.seconds,
+            rows=step.rows,
+            error=error,
+        )
         shop.warehouse.run(
             "DELETE FROM runs WHERE run_id = :run_id AND step = :step", {"run_id": run.run_id, "step": name}
         )
@@ -71,7 +85,7 @@ def recorded_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
             INSERT_ROW,
             {
                 "run_id": run.run_id,
-                "as_of": date.fromisoformat(partition) if partition is not None else None,
+                "as_of": night,
                 "step": name,
                 "status": "succeeded" if succeeded else "failed",
                 "started_at": started_at,
@@ -87,11 +101,11 @@ def recorded_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
         yield step
     except BaseException as error:
         try:
-            record(succeeded=False)
+            record(error)
         except duckdb.Error as second:
             error.add_note(f"The failure could not be written into the table runs either: {second}")
         raise
-    record(succeeded=True)
+    record()
 
 
 def peak_memory_mb() -> float:

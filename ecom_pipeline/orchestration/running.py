@@ -8,6 +8,8 @@ from typing import Any
 import dagster as dg
 
 from ecom_pipeline.definitions import build_defs
+from ecom_pipeline.operations.alerts import is_wanted
+from ecom_pipeline.orchestration.alerting import LONGEST_MESSAGE, TOLD_TAG, failed_before, tell
 from ecom_pipeline.orchestration.instance import instance_of
 from ecom_pipeline.orchestration.jobs import NIGHTLY_JOB
 from ecom_pipeline.orchestration.observing import RunObserver
@@ -20,7 +22,7 @@ BLOCKED_BY_CHECK = "DagsterAssetCheckFailedError"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One step that failed: `message` is that of the error that Dagster passed on, `blocked` tells a failed check from a failed step."""
+    """One step that failed; `blocked` tells a failed check from a failed step."""
 
     step: str
     message: str
@@ -88,6 +90,8 @@ def run_night(
         )
         evaluations = result.get_asset_check_evaluations()
         stats = instance.get_run_stats(result.run_id)
+        failures = _failures(result.all_events)
+        _tell(home, instance, result.run_id, failures)
     seconds = (stats.end_time or 0.0) - (stats.start_time or 0.0)
     return NightRun(
         run_id=result.run_id,
@@ -104,8 +108,19 @@ def run_night(
             for evaluation in evaluations
             if not evaluation.passed
         ),
-        failures=_failures(result.all_events),
+        failures=failures,
     )
+
+
+def _tell(home: Home, instance: dg.DagsterInstance, run_id: str, failures: tuple[Failure, ...]) -> None:
+    """Send an alert if the run failed, or if it is the first that did not; the daemon's sensors then leave it alone."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or not is_wanted() or not (failures or failed_before(instance, run)):
+        return
+    first = next((failure for failure in failures if not failure.blocked), failures[0]) if failures else None
+    message = f"{first.step}: {first.message}"[:LONGEST_MESSAGE] if first is not None else ""
+    tell(home, "failure" if failures else "recovery", run, message)
+    instance.add_run_tags(run_id, {TOLD_TAG: "true"})
 
 
 def _failures(events: Sequence[dg.DagsterEvent]) -> tuple[Failure, ...]:

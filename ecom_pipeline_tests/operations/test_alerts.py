@@ -1,0 +1,223 @@
+"""Alerts against a local server that is well, slow, down, or answers 500; and the log of steps."""
+
+import json
+import smtplib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ecom_pipeline.operations import alerts
+from ecom_pipeline.operations.alerts import Alert, alert_of, send
+from ecom_pipeline.operations.step_log import log_step
+from ecom_pipeline.orchestration.alerting import alert_sensors, failed_before
+from ecom_pipeline.orchestration.running import run_night
+from ecom_pipeline.settings import Home
+from ecom_pipeline_tests.conftest import SMALL_SHOP
+
+SECRET = "T0K3N-of-the-webhook"
+
+
+class Server:
+    """Answers with the statuses that it is told, and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.pause = 0.0
+        self.got: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                time.sleep(outer.pause)
+                status = outer.answers.pop(0) if outer.answers else 200
+                if status == 200:
+                    outer.got.append(json.loads(body))
+                try:
+                    self.send_response(status)
+                    self.end_headers()
+                except (BrokenPipeError, ConnectionResetError):
+                    return
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}/hook/{SECRET}"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    made = Server()
+    monkeypatch.setenv(alerts.URL_VARIABLE, made.url)
+    monkeypatch.delenv(alerts.EMAIL_VARIABLE, raising=False)
+    monkeypatch.setattr(alerts, "PAUSES_SECONDS", (0.01, 0.01))
+    yield made
+    made.close()
+
+
+def an_alert(home: Home, message: str = "core: the disk is full") -> Alert:
+    return alert_of("failure", home, job="nightly", night="2024-01-05", run_id="r1", message=message)
+
+
+def test_an_alert_is_what_slack_takes_with_the_facts_beside_it(server: Server, tmp_path: Path) -> None:
+    home = Home(tmp_path / "shop")
+    assert send(home, an_alert(home)) == ()
+    (got,) = server.got
+    assert got["text"] == "shop: nightly for the night 2024-01-05 failed. core: the disk is full"
+    assert (got["kind"], got["job"], got["night"], got["run_id"]) == ("failure", "nightly", "2024-01-05", "r1")
+
+
+def test_a_server_that_answers_500_is_tried_again(server: Server, tmp_path: Path) -> None:
+    server.answers = [500, 503]
+    home = Home(tmp_path)
+    assert send(home, an_alert(home)) == ()
+    assert len(server.got) == 1
+
+
+@pytest.mark.parametrize("answers", [[500] * 3, [404], [429] * 3])
+def test_what_cannot_be_delivered_waits_and_goes_out_first(server: Server, tmp_path: Path, answers: list[int]) -> None:
+    server.answers = list(answers)
+    home = Home(tmp_path)
+    (error,) = send(home, an_alert(home, "first"))
+    assert str(answers[0]) in error
+    assert SECRET not in error
+    assert send(home, an_alert(home, "second")) == ()
+    assert [got["message"] for got in server.got] == ["first", "second"]
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+def test_a_slow_server_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "TIMEOUT_SECONDS", 0.1)
+    server.pause = 0.4
+    home = Home(tmp_path)
+    began = time.monotonic()
+    (error,) = send(home, an_alert(home))
+    assert time.monotonic() - began < 2
+    assert "could not be reached" in error
+    assert SECRET not in error
+
+
+@pytest.mark.parametrize("url", [f"http://127.0.0.1:9/{SECRET}", f"file:///etc/{SECRET}", f"{SECRET}"])
+def test_a_server_that_is_down_or_no_server_harms_nothing_and_is_not_shown(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv(alerts.URL_VARIABLE, url)
+    home = Home(tmp_path)
+    (error,) = send(home, an_alert(home))
+    assert SECRET not in error
+    assert SECRET not in (tmp_path / "logs" / "alerts-waiting.jsonl").read_text()
+
+
+def test_mail_goes_out_with_the_alert_in_its_subject(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    class Mail:
+        def __init__(self, host: str, port: int, timeout: float) -> None:
+            assert (host, port) == ("mail.example", 2525)
+
+        def __enter__(self) -> "Mail":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            return None
+
+        def send_message(self, message: object) -> None:
+            sent.append(message)
+
+    monkeypatch.setattr(smtplib, "SMTP", Mail)
+    monkeypatch.delenv(alerts.URL_VARIABLE)
+    monkeypatch.setenv(alerts.EMAIL_VARIABLE, "ops@example.org")
+    monkeypatch.setenv(alerts.SMTP_VARIABLE, "mail.example:2525")
+    home = Home(tmp_path / "shop")
+    assert send(home, an_alert(home)) == ()
+    assert "shop: nightly failure" in str(sent[0]["Subject"])
+
+
+def test_nobody_to_tell_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(alerts.URL_VARIABLE, raising=False)
+    monkeypatch.delenv(alerts.EMAIL_VARIABLE, raising=False)
+    home = Home(tmp_path)
+    assert send(home, an_alert(home)) == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sensors_tell_of_a_failure_and_of_the_first_success_after_it(server: Server, tmp_path: Path) -> None:
+    home = Home(tmp_path / "shop")
+    fails = True
+
+    @dg.op
+    def work() -> None:
+        if fails:
+            raise RuntimeError("the disk is full")
+
+    @dg.job
+    def nightly() -> None:
+        work()
+
+    failure, recovery = alert_sensors(home, default_status=dg.DefaultSensorStatus.RUNNING)
+    with dg.DagsterInstance.ephemeral() as instance:
+        failed = nightly.execute_in_process(instance=instance, raise_on_error=False)
+        assert isinstance(failure, dg.RunStatusSensorDefinition)
+        assert isinstance(recovery, dg.RunStatusSensorDefinition)
+        event = failed.get_run_failure_event()
+        failure(
+            dg.build_run_status_sensor_context("failure_alert", event, instance, failed.dagster_run).for_run_failure()
+        )
+        fails = False
+        well = nightly.execute_in_process(instance=instance)
+        recovery(
+            dg.build_run_status_sensor_context(
+                "recovery_alert", well.get_run_success_event(), instance, well.dagster_run
+            )
+        )
+        again = nightly.execute_in_process(instance=instance)
+        assert not failed_before(instance, again.dagster_run)
+    assert [(got["kind"], got["job"]) for got in server.got] == [("failure", "nightly"), ("recovery", "nightly")]
+
+
+def test_a_night_from_the_command_line_tells_of_itself_and_logs_its_steps(
+    copy_of_shop: Callable[[], Home], server: Server
+) -> None:
+    home = copy_of_shop()
+    whole = home.warehouse_file.read_bytes()
+    home.warehouse_file.write_bytes(b"not a database")
+    assert not run_night(home, SMALL_SHOP.last_day).succeeded
+    home.warehouse_file.write_bytes(whole)
+    assert run_night(home, SMALL_SHOP.last_day).succeeded
+    assert [got["kind"] for got in server.got] == ["failure", "recovery"]
+    assert "rebuilt from landing" in server.got[0]["message"]
+    lines = [
+        json.loads(line) for log in (home.root / "logs").glob("steps-*.jsonl") for line in log.read_text().splitlines()
+    ]
+    of_night = [line for line in lines if line["run"] == server.got[1]["run_id"]]
+    assert {line["event"] for line in of_night} == {"started", "succeeded"}
+    assert {line["as_of"] for line in of_night} == {SMALL_SHOP.last_day.isoformat()}
+    assert {"raw", "core", "next_item", "analytics"} <= {line["asset"] for line in of_night}
+
+
+def test_a_failed_step_is_logged_with_the_first_line_of_its_error(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    log_step(home, "failed", run_id="r", as_of=None, asset="core", seconds=1.5, error=ValueError("bad\nmore"))
+    (file,) = (tmp_path / "logs").iterdir()
+    line = json.loads(file.read_text())
+    assert (line["level"], line["error"], line["asset"]) == ("error", "ValueError: bad", "core")
+    assert file.stat().st_mode & 0o077 == 0
