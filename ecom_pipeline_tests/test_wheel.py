@@ -11,6 +11,7 @@ from ecom_pipeline_tests.real_data import CHECKOUT
 
 LIST_WHAT_TRAVELS = """
 import ecom_pipeline
+from importlib.resources import files
 from ecom_pipeline.contracts import tables_of_layer
 from ecom_pipeline.sources import bundled_profiles, read_profile
 from ecom_pipeline.warehouse import sql_text
@@ -19,6 +20,8 @@ from pathlib import Path
 print(ecom_pipeline.__file__)
 for table in tables_of_layer("features"):
     assert "SELECT" in sql_text("features", table.name).upper(), table.name
+for folder, name in (("vendor", "echarts.min.js"), ("template", "report.html.j2"), ("template", "start.js")):
+    assert files("ecom_pipeline.report").joinpath(folder, name).is_file(), name
 for name in bundled_profiles():
     print(name, read_profile(name, base=Path.cwd()).shop.time_zone)
 """

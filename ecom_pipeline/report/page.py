@@ -22,6 +22,7 @@ from ecom_pipeline.settings import Home
 
 REPORT_NAME = "report.html"
 ARCHIVE = "reports"
+NIGHTS = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].html"
 SCRIPTS = ("format.js", "controls.js", "charts.js", "sections.js", "start.js")
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$", "JPY": "¥", "INR": "₹", "BRL": "R$"}
 
@@ -48,13 +49,18 @@ def archived_report(home: Home, as_of: date) -> Path:
 
 
 def nightly_report(home: Home, *, currency: str | None = None) -> ReportFile:
-    """Write the report of a home's newest night beside the published file, and a copy that later nights leave alone.
+    """Write the report of a home's newest night beside the published file, and keep a copy of it for the night.
+
+    As many nights' copies are kept as nights in the published file (the setting keep_nights).
 
     Raises:
         ReportError: if nothing was published yet.
     """
     written = write_report(home.published_file, report_beside(home.published_file), currency=currency)
-    _put(archived_report(home, written.as_of), written.file.read_bytes())
+    kept = archived_report(home, written.as_of)
+    _put(kept, written.file.read_bytes())
+    for old in sorted(kept.parent.glob(NIGHTS))[: -home.settings().keep_nights]:
+        old.unlink()
     return written
 
 

@@ -13,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from ecom_pipeline.cli import app
-from ecom_pipeline.report import ReportError, archived_report, report_beside, write_report
+from ecom_pipeline.report import ReportError, archived_report, nightly_report, report_beside, write_report
 from ecom_pipeline.report.page import embedded
+from ecom_pipeline.settings import Home
 from ecom_pipeline_tests.conftest import PublishedShop
 from ecom_pipeline_tests.report.conftest import HOSTILE, make_shop
 
@@ -225,6 +226,19 @@ def test_a_night_leaves_its_report_and_keeps_one_a_night(published_shop: Publish
         f"SELECT sum(quantity) FROM sales_daily WHERE level = 'total' AND date > DATE '{last}' - 7",
     )
     assert figures["units"] == pytest.approx(units)
+
+
+def test_old_reports_make_way_as_old_nights_do(published: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.settings_file.write_text("profile: sample\nkeep_nights: 3\n", encoding="utf-8")
+    home.published_file.parent.mkdir()
+    home.published_file.write_bytes(published.read_bytes())
+    (tmp_path / "reports").mkdir()
+    for name in ("2025-06-26", "2025-06-27", "2025-06-28", "2025-06-29", "mine"):
+        (tmp_path / "reports" / f"{name}.html").write_text("old", encoding="utf-8")
+    nightly_report(home)
+    kept = sorted(path.stem for path in (tmp_path / "reports").iterdir())
+    assert kept == ["2025-06-28", "2025-06-29", "2025-06-30", "mine"]
 
 
 def test_the_command_writes_where_it_is_told(published_shop: PublishedShop, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
-// Charts, in the colours of the page, redrawn when these change, when the width does, and for printing.
+// Charts, in the colours of the page, redrawn when these or the width change. On paper their SVG is scaled by the style.
 const charts = new Map();
-const PRINTED_WIDTH = 660;
-let printing = false;
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
@@ -20,7 +18,7 @@ function draw(id, describe) {
 }
 
 function redraw({chart, describe, place}) {
-  const {option, label} = describe(printing ? PRINTED_WIDTH : place.clientWidth);
+  const {option, label} = describe(place.clientWidth);
   place.setAttribute('aria-label', label);
   chart.setOption({
     animation: false,
@@ -31,7 +29,7 @@ function redraw({chart, describe, place}) {
 
 function redrawAll() {
   for (const kept of charts.values()) {
-    kept.chart.resize(printing ? {width: PRINTED_WIDTH} : {width: 'auto'});
+    kept.chart.resize();
     redraw(kept);
   }
 }

@@ -30,17 +30,22 @@ prefersDark.addEventListener('change', () => {
   redrawAll();
 });
 byId('print').addEventListener('click', () => window.print());
+let printing = false;
 let themeBefore;
 window.addEventListener('beforeprint', () => {
   themeBefore = root.dataset.theme;
   root.dataset.theme = 'light';
   printing = true;
-  redrawAll();
+  for (const kept of charts.values()) {
+    redraw(kept);
+    kept.place.querySelector('svg').setAttribute('viewBox', `0 0 ${kept.chart.getWidth()} ${kept.chart.getHeight()}`);
+  }
 });
 window.addEventListener('afterprint', () => {
   if (themeBefore === undefined) delete root.dataset.theme;
   else root.dataset.theme = themeBefore;
   printing = false;
+  for (const kept of charts.values()) kept.place.querySelector('svg').removeAttribute('viewBox');
   redrawAll();
 });
 
