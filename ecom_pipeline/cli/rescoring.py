@@ -66,7 +66,10 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
         return
     console = Console(quiet=quiet, highlight=False)
     if report.as_of is None:
-        console.print("There is no night yet whose recommendations could be renewed: run ecom-pipeline nightly first.")
+        console.print(
+            "There is no night yet whose recommendations could be renewed: run ecom-pipeline nightly first.",
+            soft_wrap=True,
+        )
     else:
         console.print(
             f"{loaded.rows_in:,} rows loaded; {report.users:,} users with new events got {report.rows:,} "
