@@ -20,7 +20,7 @@ from ecom_pipeline.orchestration.running import run_night
 from ecom_pipeline.settings import Home
 from ecom_pipeline_tests.conftest import SMALL_SHOP
 
-SECRET = "T0K3N-of-the-webhook"
+SECRET = "T0K3N-of-the-webhook"  # noqa: S105 - made up
 
 
 class Server:
@@ -128,7 +128,7 @@ def test_a_server_that_is_down_or_no_server_harms_nothing_and_is_not_shown(
 def test_mail_goes_out_with_the_alert_in_its_subject(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = []
+    sent: list[Any] = []
 
     class Mail:
         def __init__(self, host: str, port: int, timeout: float) -> None:
