@@ -27,6 +27,9 @@ from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.documents import DocumentError
 from ecom_pipeline.warehouse import WarehouseError
 
+NIGHTS, RESULTS, DATA, CARE = "Nights", "What came out", "Exports of a shop", "Care of a home"
+"""Under which the help lists the commands."""
+
 
 class Commands(TyperGroup):
     """Ends a command with one paragraph on stderr when a person can mend what went wrong; other errors are ours."""
@@ -65,27 +68,27 @@ def _root(
     """Options before any command."""
 
 
-app.command()(homes.init)
-app.command()(nights.nightly)
-app.command()(nights.backfill)
-app.command()(rescoring.rescore)
-app.command()(web.ui)
-app.command()(status.status)
-app.command()(report.report)
-app.command()(tables.export)
-app.command()(what_if.scenario)
-app.command()(what_if.reorder)
-app.command()(exports.guess)
-app.command()(exports.generate)
-app.command()(exports.export_complete_journey)
-app.command()(care.health)
-app.command()(care.doctor)
-app.command()(care.backup)
-app.command()(care.restore)
-app.command()(care.rebuild)
-app.command("forget-user")(privacy.forget_user)
-app.add_typer(models.app, name="models")
-app.add_typer(show.app, name="show")
+app.command(rich_help_panel=NIGHTS)(homes.init)
+app.command(rich_help_panel=NIGHTS)(nights.nightly)
+app.command(rich_help_panel=NIGHTS)(nights.backfill)
+app.command(rich_help_panel=NIGHTS)(rescoring.rescore)
+app.command(rich_help_panel=NIGHTS)(web.ui)
+app.command(rich_help_panel=RESULTS)(status.status)
+app.command(rich_help_panel=RESULTS)(report.report)
+app.command(rich_help_panel=RESULTS)(tables.export)
+app.command(rich_help_panel=RESULTS)(what_if.scenario)
+app.command(rich_help_panel=RESULTS)(what_if.reorder)
+app.command(rich_help_panel=DATA)(exports.guess)
+app.command(rich_help_panel=DATA)(exports.generate)
+app.command(rich_help_panel=DATA)(exports.export_complete_journey)
+app.command(rich_help_panel=CARE)(care.health)
+app.command(rich_help_panel=CARE)(care.doctor)
+app.command(rich_help_panel=CARE)(care.backup)
+app.command(rich_help_panel=CARE)(care.restore)
+app.command(rich_help_panel=CARE)(care.rebuild)
+app.command("forget-user", rich_help_panel=CARE)(privacy.forget_user)
+app.add_typer(models.app, name="models", rich_help_panel=CARE)
+app.add_typer(show.app, name="show", rich_help_panel=RESULTS)
 
 
 def main() -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from ecom_pipeline.orchestration.checks import CHECKS_SUFFIX
 
@@ -98,6 +107,7 @@ def watched(console: Console, *, steps: int, title: str) -> Iterator[TerminalObs
         BarColumn(bar_width=24),
         MofNCompleteColumn() if steps > 1 else TextColumn(""),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=console,
         transient=True,
     ) as progress:

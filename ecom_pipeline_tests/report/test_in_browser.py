@@ -170,6 +170,11 @@ def test_measure_range_user_funnel_and_paths_answer_to_a_click(page: Page) -> No
     assert page.errors == []
 
 
+def test_what_is_hidden_takes_no_room(page: Page) -> None:
+    assert page.run("getComputedStyle(document.getElementById('measure')).display") == "inline-flex"
+    assert page.run("getComputedStyle(document.getElementById('series-picker')).display") == "none"
+
+
 def test_hostile_names_are_shown_and_do_nothing(page: Page) -> None:
     page.click("#level [data-value=product]")
     page.run("document.getElementById('series-input').focus()")

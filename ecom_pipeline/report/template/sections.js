@@ -229,7 +229,7 @@ function startSimilar() {
   const show = (id) => {
     const item = items.find((one) => one.item_id === id);
     const most = Math.max(...item.similar.map((one) => one.score));
-    byId('similar-card').replaceChildren(...item.similar.map((one, place) => element('li', {}, element('span', {class: 'rank'}, place + 1), element('span', {}, element('b', {}, one.name ?? one.item_id), element('span', {class: 'reason'}, one.category ?? one.item_id)), element('span', {class: 'meter'}, one.score.toFixed(2), meter(one.score, most)))));
+    byId('similar-card').replaceChildren(...item.similar.map((one, place) => element('li', {}, element('span', {class: 'rank'}, place + 1), element('span', {}, element('b', {}, one.name ?? one.item_id), element('span', {class: 'reason'}, one.category ?? (one.name ? one.item_id : ''))), element('span', {class: 'meter'}, one.score.toFixed(2), meter(one.score, most)))));
   };
   finder('similar', show).offer(items.map((item) => ({value: item.item_id, label: item.name ?? item.item_id, hint: item.name ? item.item_id : ''})), items[0].item_id);
   show(items[0].item_id);
