@@ -158,14 +158,14 @@ def prepare(work: Path, *, source: Path, weeks: int, one_in: int) -> dict[str, A
     in_child(_make_home, base.root, exports)
     began = time.monotonic()
     for day in (night - timedelta(days=1), night):
-        in_child(_whole_night, base.root, day)
+        in_child(whole_night, base.root, day)
     in_child(_promote, base.root)
     print(f"two nights of the base home: {time.monotonic() - began:.0f} s", flush=True)
     shutil.copy2(held, base.landing / "orders" / newest.name)
     undisturbed = Home(work / "undisturbed")
     shutil.copytree(base.root, undisturbed.root)
     began = time.monotonic()
-    steps = in_child(_whole_night, undisturbed.root, last)
+    steps = in_child(whole_night, undisturbed.root, last)
     plan = {
         "night": str(last),
         "seconds": time.monotonic() - began,
@@ -176,7 +176,7 @@ def prepare(work: Path, *, source: Path, weeks: int, one_in: int) -> dict[str, A
     }
     again = Home(work / "again")
     shutil.copytree(base.root, again.root)
-    in_child(_whole_night, again.root, last)
+    in_child(whole_night, again.root, last)
     differing = _differing(plan["new"], in_child(published_digests, again.published_file))
     if differing:
         raise SystemExit(f"two undisturbed nights differ in {differing}: the harness could prove nothing")
@@ -234,7 +234,7 @@ def try_moment(work: Path, plan: dict[str, Any], *, number: int, seed: int, ends
 
 def _after_the_next_night(home: Home, night: date, plan: dict[str, Any]) -> list[str]:
     try:
-        in_child(_whole_night, home.root, night)
+        in_child(whole_night, home.root, night)
         published = _differing(plan["new"], in_child(published_digests, home.published_file))
         warehouse = _differing(plan["warehouse"], in_child(warehouse_digests, home.warehouse_file))
     except RuntimeError as error:
@@ -347,7 +347,12 @@ def _told_night(root: Path, night: date, pipe: Connection) -> None:
     run_night(Home(root), night, observer=_Teller(pipe))
 
 
-def _whole_night(root: Path, night: date) -> dict[str, float]:
+def whole_night(root: Path, night: date) -> dict[str, float]:
+    """Run a night to its end; seconds by step.
+
+    Raises:
+        RuntimeError: if it fails.
+    """
     from ecom_pipeline.orchestration.running import run_night
 
     teller = _Teller(None)
