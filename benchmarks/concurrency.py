@@ -74,8 +74,9 @@ def attack(root: Path, night: date, *, minutes: float, readers: int) -> bool:
         analyst.join()
     errors = Counter(error for answer in answers for error in answer["errors"])
     print(f"rounds: {rounds}; commands: {commands}; commands that failed: {len(failures)}")
-    print(f"readers: {readers}; looks at the published file: {sum(answer['looks'] for answer in answers):,}; "
-          f"different files seen: {max(answer['files'] for answer in answers)}; errors: {sum(errors.values())}")  # fmt: skip
+    looks, files = sum(answer["looks"] for answer in answers), max(answer["files"] for answer in answers)
+    print(f"readers: {readers}; looks at the published file: {looks:,}; different files seen: {files}")
+    print(f"errors that readers got: {sum(errors.values())}")
     for failure in (*failures, *(f"{count} x reader: {error}" for error, count in errors.items())):
         print(f"  WRONG {failure}")
     return bool(failures or errors)
