@@ -157,7 +157,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 def test_every_command_says_what_it_does_and_gives_an_example(path: str) -> None:
     help_text = dict(commands())[path].help or ""
     assert help_text.strip().splitlines()[0].endswith((".", ":")), path
-    assert f"      {path}" in help_text.replace("\b", "") or f"  {path}" in help_text, path
+    assert f"{path} " in help_text.partition("Example")[2] + " ", path
 
 
 def test_completion_knows_the_published_tables() -> None:

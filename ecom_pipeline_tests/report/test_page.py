@@ -127,6 +127,44 @@ def test_misses_value_added_and_paths_are_the_published_ones(sections: dict[str,
     assert all(source[0] < target[0] or target in ("bought", "left") for source, target in links)
 
 
+MISSES = """
+INSERT INTO about VALUES
+  (DATE '2025-06-30', DATE '2025-06-30', 1, TIMESTAMP '2025-07-01', '0.1.0', NULL, true);
+INSERT INTO items (item_id, name, first_seen)
+SELECT i, i, CASE WHEN i = 'new' THEN DATE '2025-06-10' ELSE DATE '2024-01-01' END
+FROM (VALUES ('new'), ('out'), ('promoted'), ('holiday'), ('shop'), ('odd'), ('fine')) AS t(i);
+INSERT INTO sales_daily
+SELECT 'product', item_id, DATE '2025-06-25' + CAST(n AS INTEGER), CASE WHEN item_id <> 'out' OR n <> 2 THEN 1 END,
+       NULL, 1, NULL, 0, 0, item_id IN ('promoted', 'new'), 0, 0, item_id IN ('holiday', 'promoted'), false
+FROM items CROSS JOIN range(6) AS t(n);
+INSERT INTO sales_forecast_accuracy
+SELECT DATE '2025-06-27', 'product', item_id, 'quantity', DATE '2025-06-28', 1,
+       CASE WHEN item_id IN ('out', 'odd') THEN 0 ELSE 9 END, 4, 4, 2, 6, 4, 5, 5, item_id = 'fine', 'lstm', '1'
+FROM items;
+INSERT INTO sales_forecast_accuracy VALUES
+  (
+    DATE '2025-06-27', 'total', 'total', 'quantity', DATE '2025-06-28', 1, 90, 40, 40, 20, 60, 40, 50, 50, false,
+    'lstm', '1'
+  );
+"""
+
+
+def test_a_miss_gets_the_first_reason_that_fits(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path / "misses.duckdb", with_rows=False)
+    with duckdb.connect(str(shop)) as connection:
+        connection.execute(MISSES).fetchall()
+    misses = data_of(write_report(shop, tmp_path / "report.html").file)["sections"]["misses"]
+    assert (misses["forecasts"], misses["outside"]) == (7, 6)
+    assert {row["item_id"]: row["reason"] for row in misses["worst"]} == {
+        "new": "new product",
+        "out": "stock-out",
+        "promoted": "promotion",
+        "holiday": "holiday",
+        "shop": "whole shop",
+        "odd": "not known",
+    }
+
+
 def test_recommendations_stand_beside_the_history(sections: dict[str, Any], published: Path) -> None:
     users = sections["people"]["users"]
     assert {user["segment"] for user in users[:3]} == {"champions", "at risk", "loyal"}
