@@ -270,6 +270,8 @@ def _train(
     Every network starts from the spectral model of the log. Where the log is so long that it is read once at most, one
     that was trained `before` gives its weights instead: `known` says where its catalogue holds each item.
     """
+    if not cells:
+        return {}, {}
     from ecom_pipeline.recommending.network import NetworkSettings
     from ecom_pipeline.recommending.network_source import new_network, take_over, train_network
     from ecom_pipeline.recommending.training import TrainingSettings

@@ -1,11 +1,17 @@
 """Refits that keep what was chosen, budgets that become work, and predictors taught by one more window."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, bought_within
 from ecom_pipeline.recommending.budget import MAX_EPOCHS, Budget, schedule
+from ecom_pipeline_tests.real_data import CHECKOUT
 from ecom_pipeline_tests.recommending.shops import START, as_text_ids, visiting_shop
 
 
@@ -77,10 +83,17 @@ def test_more_seconds_mean_more_work_and_no_budget_means_the_most() -> None:
     assert Budget().cases(scores_a_case=1_000_000, most=20_000) == 20_000
 
 
-def test_a_budget_too_small_for_a_network_leaves_it_out_of_the_blend() -> None:
-    shop = visiting_shop(users=100, items=30, days=20)
-    recommender = NextItemRecommender(time_budget_s=0.01).fit(shop)
-    assert "gru" not in recommender.report()["chosen"]["sources"]
+def test_a_budget_too_small_for_a_network_leaves_it_out_and_tensorflow_with_it(tmp_path: Path) -> None:
+    fit = """
+import sys
+from ecom_pipeline.recommending import NextItemRecommender
+from ecom_pipeline_tests.recommending.shops import visiting_shop
+recommender = NextItemRecommender(time_budget_s=0.01).fit(visiting_shop(users=100, items=30, days=20))
+assert "gru" not in recommender.report()["chosen"]["sources"]
+assert "tensorflow" not in sys.modules
+"""
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    subprocess.run([sys.executable, "-c", fit], cwd=tmp_path, env=environment, check=True)
 
 
 def test_a_pair_counts_as_bought_only_by_its_user_inside_the_window() -> None:
