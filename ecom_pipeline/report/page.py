@@ -36,6 +36,8 @@ class ReportFile:
     bytes: int
     seconds: float
     left_out: dict[str, str]
+    headline: tuple[tuple[str, str, str, str], ...]
+    """Label, figure, and its changes on the week before and on last year, as the page says them."""
 
 
 def report_beside(published: Path) -> Path:
@@ -84,6 +86,7 @@ def write_report(published: Path, target: Path, *, currency: str | None = None) 
         bytes=len(content),
         seconds=round(time.monotonic() - started, 3),
         left_out={name: section["left_out"] for name, section in data["sections"].items() if "left_out" in section},
+        headline=_headline(data),
     )
 
 
@@ -103,6 +106,24 @@ def _data(publication: Publication, currency: str | None) -> dict[str, Any]:
         "money": _money(currency),
         "sections": sections_of(publication),
     }
+
+
+def _headline(data: dict[str, Any]) -> tuple[tuple[str, str, str, str], ...]:
+    from ecom_pipeline.report.words import NOTHING, change, figure
+
+    def moved(one: dict[str, Any], before: str) -> str:
+        found = change(one["value"], one[before], one["unit"])
+        return f"{found['direction']} {found['text']}" if found is not None else NOTHING
+
+    return tuple(
+        (
+            one["label"],
+            figure(one["value"], one["unit"], data["money"]),
+            moved(one, "last_week"),
+            moved(one, "last_year"),
+        )
+        for one in data["sections"]["headline"].get("figures", ())
+    )
 
 
 def _money(currency: str | None) -> dict[str, str]:

@@ -220,6 +220,12 @@ def test_only_the_pages_own_scripts_may_run_and_nothing_may_load(page: Path) -> 
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", html.split("<script>")[0])
 
 
+def test_the_headlines_are_told_as_text_too(published: Path, tmp_path: Path) -> None:
+    told = {row[0]: row[1:] for row in write_report(published, tmp_path / "r.html", currency="EUR").headline}
+    assert told["Visits"] == ("140", "level 0.0 %", "\N{EN DASH}")
+    assert told["Revenue"][0].startswith("€")
+
+
 def test_the_same_file_gives_the_same_page(published: Path, page: Path, tmp_path: Path) -> None:
     again = write_report(published, tmp_path / "again.html", currency="EUR").file
     assert again.read_bytes() == page.read_bytes()

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ecom_pipeline.orchestration.assets.published import ANALYTICS
-from ecom_pipeline.orchestration.presentation import NIGHTLY, OWNERS
+from ecom_pipeline.orchestration.presentation import NIGHTLY, OWNERS, markdown_table
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import Shop
 
@@ -33,6 +33,9 @@ def report_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         kept = archived_report(shop.home, written.as_of)
         return dg.MaterializeResult(
             metadata={
+                "headlines": dg.MetadataValue.md(
+                    markdown_table(("", "last 7 days", "on the week before", "on last year"), written.headline)
+                ),
                 "report": dg.MetadataValue.url(written.file.resolve().as_uri()),
                 "kept as": dg.MetadataValue.path(str(kept)),
                 "size, MiB": round(written.bytes / 1024**2, 2),
