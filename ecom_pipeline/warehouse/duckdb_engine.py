@@ -251,7 +251,13 @@ def open_warehouse(
 
 
 def _connect(file: Path, settings: Settings) -> duckdb.DuckDBPyConnection:
-    options: dict[str, Any] = {"temp_directory": str(file.parent / "spill")}
+    options: dict[str, Any] = {
+        "temp_directory": str(file.parent / "spill"),
+        # nothing here needs an extension that the package does not hold, and none may come from the network
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+    }
     if settings.threads is not None:
         options["threads"] = settings.threads
     if settings.memory_limit is not None:
