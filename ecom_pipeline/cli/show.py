@@ -4,6 +4,7 @@ A forecast, a user, a product, or what is in quarantine; each reads the publishe
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -103,11 +104,15 @@ def user(
 ) -> None:
     """What a user did last, and what comes next, why, and how likely it is bought.
 
+    Where published ids are hashed, the shop's own id is found if the key is in the environment.
+
     Example:
 
       ecom-pipeline show user C00137 --home shop
     """
-    with _published(existing_home(home)) as published:
+    shop = existing_home(home)
+    user_id = _published_id(shop, user_id)
+    with _published(shop) as published:
         history = published.rows(
             "SELECT e.event_ts, e.event, e.item_id, i.name, e.quantity, e.price FROM user_events e "
             "LEFT JOIN items i USING (item_id) WHERE e.user_id = ? ORDER BY e.position DESC LIMIT ?",
@@ -363,6 +368,18 @@ def _product(published: _Published, wanted: str) -> tuple[str, str]:
             ExitCode.USAGE,
         )
     return found[0]
+
+
+def _published_id(shop: Home, user_id: str) -> str:
+    """The id under which a user is published: its hash, where the settings ask for hashes and the key is known."""
+    from ecom_pipeline.privacy.pseudonyms import KEY_VARIABLE, LENGTH, hash_key, pseudonym
+
+    settings = shop.settings()
+    is_hash = len(user_id) == LENGTH and set(user_id) <= set("0123456789abcdef")
+    if not settings.hash_user_ids or is_hash or not os.environ.get(KEY_VARIABLE):
+        return user_id
+    key = hash_key(settings)
+    return user_id if key is None else pseudonym(user_id, key)
 
 
 def _named(products: list[tuple[Any, ...]]) -> str:

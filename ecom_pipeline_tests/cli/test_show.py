@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import typer
 from typer.testing import CliRunner, Result
@@ -13,6 +15,7 @@ from typer.testing import CliRunner, Result
 from ecom_pipeline.cli import app
 from ecom_pipeline.cli.quarantine_context import context_of
 from ecom_pipeline.cli.terminal_plot import EXPECTED, SHADE, SOLD, TONIGHT, Day, plot
+from ecom_pipeline.privacy.pseudonyms import KEY_VARIABLE, pseudonym
 from ecom_pipeline.settings import Home
 from ecom_pipeline_tests.conftest import SMALL_SHOP, PublishedShop
 from ecom_pipeline_tests.report.conftest import HOSTILE, make_shop
@@ -73,6 +76,21 @@ def test_a_user_is_shown_with_history_and_what_comes_next(home: Path) -> None:
     nobody = ecom("show", "user", "u1x", "--home", home)
     assert nobody.exit_code == 4
     assert "Alike are: u1" in nobody.stderr
+
+
+def test_a_hashed_user_is_found_by_the_own_id(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "a key of some length"
+    shop = Path(shutil.copytree(home, tmp_path / "hashed"))
+    (shop / "settings.yaml").write_text("profile: sample\nhash_user_ids: true\n", encoding="utf-8")
+    hashed = pseudonym("u1", key.encode())
+    with duckdb.connect(str(shop / "published" / "analytics.duckdb")) as connection:
+        for table in ("user_events", "recommendations", "purchase_predictions", "user_rfm"):
+            connection.execute(f"UPDATE {table} SET user_id = ? WHERE user_id = 'u1'", [hashed]).fetchall()
+    monkeypatch.setenv(KEY_VARIABLE, key)
+    for asked in ("u1", hashed):
+        assert json.loads(ecom("show", "user", asked, "--json", "--home", shop).stdout)["user_id"] == hashed
+    monkeypatch.delenv(KEY_VARIABLE)
+    assert ecom("show", "user", "u1", "--home", shop).exit_code == 4
 
 
 def test_a_product_is_shown_with_what_is_alike(home: Path) -> None:
