@@ -3,7 +3,7 @@
 import json
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from ecom_pipeline.cli.failures import CommandError, ExitCode
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, QuietOption, existing_home
 
 DAY = "%Y-%m-%d"
+Format = Literal["csv", "parquet", "xlsx"]
 
 
 def published_tables(incomplete: str) -> list[str]:
@@ -19,6 +20,12 @@ def published_tables(incomplete: str) -> list[str]:
     from ecom_pipeline.contracts import PUBLISHED_TABLES
 
     return sorted(name for name in PUBLISHED_TABLES if name.startswith(incomplete))
+
+
+def _format_of(out: Path) -> Format:
+    """The format that the end of a file's name asks for; CSV for a folder."""
+    wanted = out.suffix.removeprefix(".")
+    return next((known for known in get_args(Format) if known == wanted), "csv")
 
 
 def export(  # noqa: PLR0917 - options of a command, never passed by position
@@ -29,7 +36,10 @@ def export(  # noqa: PLR0917 - options of a command, never passed by position
     out: Annotated[
         Path, typer.Option("--out", "-o", help="A folder, or a file that ends as the format does.")
     ] = Path(),
-    file_format: Annotated[Literal["csv", "parquet", "xlsx"], typer.Option("--format", "-f", help="Format.")] = "csv",
+    file_format: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", help="Format; default: as --out ends, else csv.", show_default=False),
+    ] = None,
     latest: Annotated[bool, typer.Option("--latest", help="Only the newest night of tables kept by night.")] = False,
     night: Annotated[
         datetime | None,
@@ -49,9 +59,9 @@ def export(  # noqa: PLR0917 - options of a command, never passed by position
 
     Examples:
 
-      ecom-pipeline export sales_forecasts --latest --format csv --out forecasts.csv --home shop
+      ecom-pipeline export sales_forecasts --latest --out forecasts.csv --home shop
 
-      ecom-pipeline export recommendations items --format xlsx --latest --out newsletter.xlsx --home shop
+      ecom-pipeline export recommendations items --latest --out newsletter.xlsx --home shop
 
       ecom-pipeline export sales_daily user_events --format parquet --out ~/extract --home shop
     """
@@ -66,7 +76,7 @@ def export(  # noqa: PLR0917 - options of a command, never passed by position
             shop.published_file,
             tables,
             out=out,
-            file_format=file_format,
+            file_format=file_format or _format_of(out),
             night=wanted,
             guard_formulas=not raw,
             overwrite=force,

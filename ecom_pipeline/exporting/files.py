@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import duckdb
 
@@ -51,6 +51,9 @@ def export_tables(
     into_file = out.suffix == suffix
     if into_file and len(tables) > 1 and file_format != "xlsx":
         raise ExportError(f"{out}: one {file_format} file holds one table. Name a folder with --out for several.")
+    other = out.suffix.removeprefix(".")
+    if not into_file and other in get_args(Format):
+        raise ExportError(f"{out}: ends in .{other}, and the format is {file_format}; make them agree.")
     if out.is_file() and not into_file:
         raise ExportError(f"{out}: is a file that does not end in {suffix}; name a folder, or a file that does.")
     connection = duckdb.connect(str(published), read_only=True)

@@ -155,5 +155,10 @@ def test_the_command_says_what_it_wrote(published: Path, tmp_path: Path) -> None
     wrong = CliRunner().invoke(app, ["export", "item", "--home", str(home), "--out", str(tmp_path / "o")])
     assert wrong.exit_code == 4
     assert "Did you mean items?" in wrong.stderr
+    book = CliRunner().invoke(app, ["export", "items", "--home", str(home), "--out", str(tmp_path / "book.xlsx")])
+    assert book.exit_code == 0, book.output
+    assert list(sheets(tmp_path / "book.xlsx")) == ["items", "columns"]
+    odd = ["export", "items", "--home", str(home), "--out", str(tmp_path / "b.xlsx"), "--format", "csv"]
+    assert "ends in .xlsx, and the format is csv" in CliRunner().invoke(app, odd).stderr
     both = CliRunner().invoke(app, ["export", "items", "--latest", "--night", "2025-06-30", "--home", str(home)])
     assert both.exit_code == 2
