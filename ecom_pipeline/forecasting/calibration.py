@@ -14,6 +14,8 @@ from ecom_pipeline.forecasting.types import LEVELS, MEDIAN, QUANTILES
 BUCKETS = 3
 LEAST_ROWS = 100
 LEAST_WIDTH = 0.05
+LARGEST_MOVE = 1.0
+"""In widths: a correction learnt on narrow intervals must not blow up wide ones."""
 KNEE = 0.2
 """In units of a series' size (its mean sales lately)."""
 SCORE_DECIMALS = 4
@@ -95,7 +97,9 @@ class Calibration:
     def _of(scores: np.ndarray) -> np.ndarray:
         outside = [np.maximum(-scores[:, MEDIAN - k], scores[:, MEDIAN + k]) for k in range(1, MEDIAN + 1)]
         nominal = [LEVELS[MEDIAN + k] - LEVELS[MEDIAN - k] for k in range(1, MEDIAN + 1)]
-        return np.array([np.quantile(o, p) for o, p in zip(outside, nominal, strict=True)])
+        return np.array(
+            [np.clip(np.quantile(o, p), -LARGEST_MOVE, LARGEST_MOVE) for o, p in zip(outside, nominal, strict=True)]
+        )
 
     def apply(self, quantiles: np.ndarray, *, horizon: int) -> np.ndarray:
         """Corrected quantiles, sorted; (…, H, 7) in units of the series' size."""

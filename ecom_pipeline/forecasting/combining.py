@@ -4,14 +4,42 @@ Forecast combination with weights from past errors goes back to Bates and Grange
 pull towards the network cannot do worse than noise allows.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-Loss = Literal["absolute", "both"]
-LARGEST_FACTOR = 1.3
+from ecom_pipeline.forecasting.windows import BASES
+
+Loss = Literal["absolute", "squared", "poisson"]
+LARGEST_FACTOR = 1.6
+LEAST_MEAN = 1e-3
 PULL = 0.05
 """Share of the network's own loss that leaving it entirely must earn back."""
+
+
+@dataclass
+class Combination:
+    """Weights on the network and the bases, (1 + len(BASES),) each, for the mean and for the median; mean factor."""
+
+    mean: np.ndarray
+    median: np.ndarray
+    factor: float = 1.0
+
+    def towards(self, other: "Combination", share: float) -> "Combination":
+        """Between this one (share 0) and another (share 1)."""
+        return Combination(
+            mean=(1 - share) * self.mean + share * other.mean,
+            median=(1 - share) * self.median + share * other.median,
+            factor=float(self.factor ** (1 - share) * other.factor**share),
+        )
+
+    @staticmethod
+    def network_alone() -> "Combination":
+        """All weight on the network."""
+        alone = np.zeros(1 + len(BASES))
+        alone[0] = 1.0
+        return Combination(mean=alone, median=alone.copy())
 
 
 def combination_weights(
@@ -19,8 +47,9 @@ def combination_weights(
 ) -> np.ndarray:
     """(K,) weights on the simplex for members (R, K) of forecasts of y (R,), the network first.
 
-    Minimises the weighted absolute error, or its average with the squared error ("both"), each relative to the
-    network's own, by exponentiated gradient (Kivinen and Warmuth 1997).
+    Minimises the weighted loss relative to the network's own by exponentiated gradient (Kivinen and Warmuth 1997): the
+    absolute error for medians; for means, whose sums must come out right, the squared error or, where nothing is
+    negative, the Poisson deviance, which outlying days cannot rule.
     """
     count = members.shape[1]
     logits = np.zeros(count)
@@ -29,13 +58,18 @@ def combination_weights(
     residual = y - members[:, 0]
     absolute = float((weight * np.abs(residual)).sum()) + 1e-12
     squared = float((weight * residual**2).sum()) + 1e-12
+    own = np.maximum(members[:, 0], LEAST_MEAN)
+    deviance = float((weight * _deviance(y, own)).sum()) + 1e-12 if loss == "poisson" else 1.0
     for _ in range(steps):
         share = np.exp(logits - logits.max())
         share /= share.sum()
-        error = members @ share - y
-        slope = weight * np.sign(error) / absolute
-        if loss == "both":
-            slope = 0.5 * slope + weight * error / squared
+        forecast = members @ share
+        if loss == "absolute":
+            slope = weight * np.sign(forecast - y) / absolute
+        elif loss == "squared":
+            slope = 2 * weight * (forecast - y) / squared
+        else:
+            slope = 2 * weight * (1 - y / np.maximum(forecast, LEAST_MEAN)) / deviance
         gradient = members.T @ slope
         gradient[0] -= PULL
         logits -= rate * (gradient - gradient @ share)
@@ -43,6 +77,12 @@ def combination_weights(
     share = np.exp(logits)
     share[share < 0.01 * share.sum()] = 0.0
     return share / share.sum()
+
+
+def _deviance(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Poisson deviance of each y (R,) from its mean (R,)."""
+    ratio = np.where(y > 0, y / mean, 1.0)
+    return 2 * (y * np.log(ratio) - y + mean)
 
 
 def level_factor(*, y: np.ndarray, forecast: np.ndarray, weight: np.ndarray) -> float:

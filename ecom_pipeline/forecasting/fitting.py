@@ -1,222 +1,40 @@
-"""A fitted model and the order in which its parts are fitted: link, network, validation, calibration, final training.
+"""The order in which a model's parts are fitted: link, network, validation, calibration, final training.
 
 Belongs here: what is fitted when, on which dates. The frames of the public API are forecaster.py's business.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calendar import season_of
 from ecom_pipeline.forecasting.calibration import Calibration
-from ecom_pipeline.forecasting.combining import combination_weights, level_factor
+from ecom_pipeline.forecasting.combining import Combination, combination_weights, level_factor
+from ecom_pipeline.forecasting.fitted import FittedModel
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import Preparation, build_tables, fit_preparation
 from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.training import train
 from ecom_pipeline.forecasting.types import MEDIAN, Cell, Link, Progress
-from ecom_pipeline.forecasting.windows import BASES, Batch, Geometry, Tables, gather
+from ecom_pipeline.forecasting.validation import (
+    VALIDATION_SERIES,
+    base_score,
+    evaluate,
+    validation_origins,
+    validation_span,
+)
+from ecom_pipeline.forecasting.windows import BASES, Geometry, gather
 
 if TYPE_CHECKING:
-    from ecom_pipeline.forecasting.network import Network, NetworkConfig, Optimiser
+    from ecom_pipeline.forecasting.network import NetworkConfig, Optimiser
 
-FORWARD_BATCH = 1024
-VALIDATION_SERIES = 1500
 CALIBRATION_ROWS = 20000
 ROWS_PER_SERIES_EMBEDDING = 365
 """With fewer records (measured on 90 weeks a series) an embedding of each series learns them by heart."""
 GROWTH = 1.25
 SHORT_HORIZON = 14
-
-
-@dataclass
-class Forecasts:
-    """Forecasts of W windows in units of the window's size (mean sales): mean (W, H), quantiles (W, H, 7).
-
-    bases (W, H, len(BASES)); size (W,) in sales.
-    """
-
-    mean: np.ndarray
-    quantiles: np.ndarray
-    bases: np.ndarray
-    size: np.ndarray
-
-
-@dataclass
-class Combination:
-    """Weights on the network and the bases, (1 + len(BASES),) each, for the mean and for the median; mean factor."""
-
-    mean: np.ndarray
-    median: np.ndarray
-    factor: float = 1.0
-
-    def towards(self, other: "Combination", share: float) -> "Combination":
-        """Between this one (share 0) and another (share 1)."""
-        return Combination(
-            mean=(1 - share) * self.mean + share * other.mean,
-            median=(1 - share) * self.median + share * other.median,
-            factor=float(self.factor ** (1 - share) * other.factor**share),
-        )
-
-    @staticmethod
-    def network_alone() -> "Combination":
-        """All weight on the network."""
-        alone = np.zeros(1 + len(BASES))
-        alone[0] = 1.0
-        return Combination(mean=alone, median=alone.copy())
-
-
-@dataclass
-class FittedModel:
-    """Everything `predict` needs; arrays and plain values only."""
-
-    geometry: Geometry
-    preparation: Preparation
-    config: "NetworkConfig"
-    members: list[dict[str, np.ndarray]]
-    combination: Combination
-    calibration: Calibration
-    allow_negative: bool
-    report: dict[str, Any] = field(default_factory=dict)
-
-    def forecast(self, tables: Tables, series: np.ndarray, origin: np.ndarray, *, calibrated: bool = True) -> Forecasts:
-        """Forecast windows (series, origin), combined and, unless told otherwise, calibrated."""
-        raw = self.network_forecasts(tables, series, origin)
-        combined = combine(raw, self.combination)
-        if calibrated:
-            combined = replace(
-                combined, quantiles=self.calibration.apply(combined.quantiles, horizon=self.geometry.horizon)
-            )
-        if not self.allow_negative:
-            combined = replace(combined, mean=np.maximum(combined.mean, 0), quantiles=np.maximum(combined.quantiles, 0))
-        return combined
-
-    def network_forecasts(self, tables: Tables, series: np.ndarray, origin: np.ndarray) -> Forecasts:
-        """The members' average, without combination or calibration."""
-        parts = []
-        networks = self.networks()
-        for low in range(0, len(series), FORWARD_BATCH):
-            batch = gather(tables, self.geometry, series[low : low + FORWARD_BATCH], origin[low : low + FORWARD_BATCH])
-            parts.append(self._forward(networks, tables, batch, series[low : low + FORWARD_BATCH]))
-        return Forecasts(
-            mean=np.concatenate([p.mean for p in parts]),
-            quantiles=np.concatenate([p.quantiles for p in parts]),
-            bases=np.concatenate([p.bases for p in parts]),
-            size=np.concatenate([p.size for p in parts]),
-        )
-
-    def networks(self) -> "list[Network]":
-        """The members as networks, built anew from their weights."""
-        from ecom_pipeline.forecasting.network import Network
-
-        built = []
-        for weights in self.members:
-            network = Network(self.config, seed=0)
-            for name, value in weights.items():
-                network.weights[name].assign(value)
-            built.append(network)
-        return built
-
-    def _forward(self, networks: "list[Network]", tables: Tables, batch: Batch, series: np.ndarray) -> Forecasts:
-        from ecom_pipeline.forecasting.network import forward
-
-        horizon, link = self.geometry.horizon, self.geometry.link
-        outputs = [forward(network, batch.inputs()) for network in networks]
-        u = batch.centre[:, None, None] + batch.bases / batch.stretch[:, None, None]
-        bases = links.inverse(u, link) / batch.size[:, None, None]
-        return Forecasts(
-            mean=np.mean([o[0] for o in outputs], axis=0)[:, :horizon].astype(np.float64),
-            quantiles=np.mean([o[1] for o in outputs], axis=0)[:, :horizon].astype(np.float64),
-            bases=bases[:, :horizon].astype(np.float64),
-            size=batch.size * tables.scale[series],
-        )
-
-
-def combine(raw: Forecasts, combination: Combination) -> Forecasts:
-    """The mean and the median become combinations with the bases; the other quantiles move with the median."""
-    mean = combination.factor * (combination.mean[0] * raw.mean + raw.bases @ combination.mean[1:])
-    weights = combination.median
-    shift = (weights[0] - 1) * raw.quantiles[:, :, MEDIAN] + raw.bases @ weights[1:]
-    return replace(raw, mean=mean, quantiles=raw.quantiles + shift[:, :, None])
-
-
-def validation_span(*, length: int, horizon: int, year: int) -> int:
-    """Dates held back: two horizons and at least an eighth of a year, at most a quarter of the history."""
-    return int(min(max(2 * horizon, year // 8), length // 4 if length >= 8 * horizon else length // 3))
-
-
-def validation_origins(*, limit: int, length: int, horizon: int, windows: int) -> np.ndarray:
-    """Origins from `limit` on whose first targets lie before `length`, evenly spaced, the last with a full horizon."""
-    last = max(limit, length - horizon)
-    return np.unique(np.linspace(limit, last, windows).round().astype(int))
-
-
-@dataclass
-class Outcome:
-    """Forecasts made on dates the model had not seen, beside what came; flat rows of recorded targets."""
-
-    y: np.ndarray
-    mean: np.ndarray
-    quantiles: np.ndarray
-    bases: np.ndarray
-    step: np.ndarray
-    weight: np.ndarray
-    wape_weight: np.ndarray
-
-
-def evaluate(model: FittedModel, panel: Panel, tables: Tables, origins: np.ndarray) -> Outcome:
-    """Network forecasts (uncombined, uncalibrated) of up to VALIDATION_SERIES series at each origin."""
-    horizon = model.geometry.horizon
-    alive = np.flatnonzero(tables.start < origins.max())
-    if len(alive) > VALIDATION_SERIES:
-        alive = alive[np.linspace(0, len(alive) - 1, VALIDATION_SERIES).astype(int)]
-    series = np.tile(alive, len(origins))
-    origin = np.repeat(origins, len(alive))
-    begun = tables.start[series] < origin
-    series, origin = series[begun], origin[begun]
-    raw = model.network_forecasts(tables, series, origin)
-    ahead = origin[:, None] + np.arange(horizon)
-    inside = ahead < panel.observed
-    y = np.where(inside, panel.y[series[:, None], np.minimum(ahead, panel.observed - 1)], np.nan)
-    y = y / raw.size[:, None]
-    rows = ~np.isnan(y)
-    size = np.broadcast_to(raw.size[:, None], y.shape)[rows]
-    return Outcome(
-        y=y[rows],
-        mean=raw.mean[rows],
-        quantiles=raw.quantiles[rows],
-        bases=raw.bases[rows],
-        step=np.broadcast_to(np.arange(horizon), y.shape)[rows],
-        weight=np.sqrt(size),
-        wape_weight=size,
-    )
-
-
-def base_score(panel: Panel, *, link: Link, limit: int, origins: np.ndarray, horizon: int, patches: int) -> float:
-    """Error of the best simple forecast under a link: absolute and root squared error, both relative to mean sales."""
-    season = season_of(panel.offset)
-    preparation = fit_preparation(panel, season=season, link=link, limit=limit, embed_series=False)
-    geometry = Geometry(season=season, horizon=horizon, patches=patches, link=link)
-    tables = build_tables(panel, preparation, geometry, training=False)
-    errors = np.zeros((2, len(BASES)))
-    for origin in origins:
-        alive = np.flatnonzero(tables.start < origin)
-        if len(alive) == 0:
-            continue
-        batch = gather(tables, geometry, alive, np.full(len(alive), origin))
-        u = batch.centre[:, None, None] + batch.bases / batch.stretch[:, None, None]
-        scale = tables.scale[alive]
-        forecasts = links.inverse(u, link)[:, :horizon]
-        ahead = origin + np.arange(horizon)
-        y = np.where(ahead < panel.observed, panel.y[alive][:, np.minimum(ahead, panel.observed - 1)], np.nan)
-        error = np.abs(forecasts - (y / scale[:, None])[:, :, None])
-        errors[0] += np.nansum(error * scale[:, None, None], axis=(0, 1)) / max(np.nansum(np.abs(y)), 1e-12)
-        errors[1] += np.sqrt(np.nanmean(error**2, axis=1)).mean(axis=0)
-    relative = errors[0] / errors[0].size + errors[1] / errors[1].size
-    return float(relative.min())
 
 
 class Fitter:
@@ -446,9 +264,11 @@ class Fitter:
         outcome = evaluate(model, panel, tables, origins)
         if len(outcome.y) < 50:
             return
-        means = np.column_stack([outcome.mean, outcome.bases])
+        means = np.column_stack([outcome.mean, outcome.mean_bases])
         medians = np.column_stack([outcome.quantiles[:, MEDIAN], outcome.bases])
-        for_mean = combination_weights(y=outcome.y, members=means, weight=outcome.weight, loss="both")
+        for_mean = combination_weights(
+            y=outcome.y, members=means, weight=outcome.weight, loss="squared" if self.allow_negative else "poisson"
+        )
         for_median = combination_weights(y=outcome.y, members=medians, weight=outcome.weight, loss="absolute")
         mean, median = means @ for_mean, medians @ for_median
         factor = level_factor(y=outcome.y, forecast=mean, weight=outcome.wape_weight)

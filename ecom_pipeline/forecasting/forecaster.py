@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecom_pipeline.forecasting.fitting import FittedModel, Fitter
+from ecom_pipeline.forecasting.fitted import FittedModel
+from ecom_pipeline.forecasting.fitting import Fitter
 from ecom_pipeline.forecasting.panel import Panel, read_panel
 from ecom_pipeline.forecasting.preparation import build_tables
 from ecom_pipeline.forecasting.profile import forecast_frame

@@ -17,6 +17,12 @@ from ecom_pipeline.tensorflow_threads import use_one_thread
 
 use_one_thread()
 
+LEAST_MEAN = 1e-3
+LARGEST_TILT = 0.7
+"""How far, in logarithms, the mean may move from where it starts: a short history must not be extrapolated."""
+LARGEST_SIZE, LARGEST_TARGET = 5.0, 1000.0
+LARGEST_NORM = 10.0
+"""Of gradients. Rare large sales are what the mean is made of: clipping their gradients hard would bias it."""
 NORMAL = (-1.645, -1.282, -0.674, 0.0, 0.674, 1.282, 1.645)
 """Standard normal quantiles at LEVELS: where the untrained quantile heads stand."""
 
@@ -206,11 +212,17 @@ class Network(tf.Module):
                 here = here + side * tf.nn.softplus(raw) * spread
                 columns[index] = here
         v = tf.stack([columns[k] for k in range(len(LEVELS))], axis=2)
-        mean_v = median + out[:, :, bases + len(LEVELS)]
+        shift = out[:, :, bases + len(LEVELS)]
+        if self.config.allow_negative:
+            mean = self._sales(median + shift, batch["centre"][:, None], batch["stretch"][:, None], batch)
+        else:
+            start = self._sales(median, batch["centre"][:, None], batch["stretch"][:, None], batch)
+            start = tf.maximum(start + batch["lift"], LEAST_MEAN)
+            mean = start * tf.exp(LARGEST_TILT * tf.tanh(shift / LARGEST_TILT))
         return {
             "v": v,
             "quantiles": self._sales(v, batch["centre"][:, None, None], batch["stretch"][:, None, None], batch),
-            "mean": self._sales(mean_v, batch["centre"][:, None], batch["stretch"][:, None], batch),
+            "mean": mean,
         }
 
     def _sales(self, v: tf.Tensor, centre: tf.Tensor, stretch: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -260,7 +272,9 @@ def loss_of(output: dict[str, tf.Tensor], batch: dict[str, tf.Tensor], config: N
         total = 0.5 * total + 0.5 * pinball(linked_target(batch, config.link), output["v"])
     if config.mean_loss == "poisson" and not config.allow_negative:
         mean = tf.maximum(output["mean"], 1e-3)
-        total += 0.5 * (mean - target * tf.math.log(mean))
+        # In units of sales, not of the window's size: only then do means add up to what is sold in all.
+        size = tf.minimum(batch["size"], LARGEST_SIZE)[:, None]
+        total += 0.5 * size * (mean - tf.minimum(batch["target"], LARGEST_TARGET) * tf.math.log(mean))
     else:
         total += 0.5 * tf.square(tf.clip_by_value(target - output["mean"], -30.0, 30.0))
     weight = batch["mask"] * batch["weight"][:, None]
@@ -303,7 +317,7 @@ class Optimiser:
 
     def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
         """One update of the weights and of their average."""
-        gradients, _ = tf.clip_by_global_norm(gradients, 1.0)
+        gradients, _ = tf.clip_by_global_norm(gradients, LARGEST_NORM)
         self.step.assign_add(1.0)
         t = self.step
         correct = tf.sqrt(1 - 0.99**t) / (1 - 0.9**t)

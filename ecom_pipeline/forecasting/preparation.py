@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting import link as links
+from ecom_pipeline.forecasting.anniversaries import anniversary_positions, recurring_days
 from ecom_pipeline.forecasting.calendar import Season, calendar_features
 from ecom_pipeline.forecasting.covariates import (
     Encoders,
@@ -27,6 +28,9 @@ from ecom_pipeline.forecasting.windows import Geometry, Tables, fill_gaps
 OUTLIER_RATIO = 3.0
 EFFECT_LIMIT = 8.0
 YEARS_FOR_SEASON = 1.6
+SPARSE_SALES = 30
+"""Dates with sales up to which a series counts as sparse: its scale borrows from the others."""
+PRIOR_SALES = 3.0
 
 
 @dataclass
@@ -59,15 +63,22 @@ class Preparation:
 
 
 def series_scale(y: np.ndarray, season: Season) -> np.ndarray:
-    """(N,) mean absolute recorded sales of the last year, NaN without a record or with zeros only."""
-    recent = np.abs(y[:, -season.year :])
-    count = (~np.isnan(recent)).sum(axis=1)
-    everything = np.abs(y)
-    total = (~np.isnan(everything)).sum(axis=1)
-    mean = np.nansum(recent, axis=1) / np.maximum(count, 1)
-    whole = np.nansum(everything, axis=1) / np.maximum(total, 1)
-    scale = np.where(mean > 0, mean, whole)
-    return np.where(scale > 0, scale, np.nan)
+    """(N,) mean absolute recorded sales of the last year, NaN without a record or with zeros only.
+
+    The share of dates with sales is drawn towards that of the panel's sparse series, as if PRIOR_SALES dates of these
+    had been seen too. Else the size of a sale in units of the scale would tell how many sales there are in all, those
+    after a training window included, and the network would learn that a sale is never followed by another.
+    """
+    recent, everything = np.abs(y[:, -season.year :]), np.abs(y)
+    sold = np.nansum(recent, axis=1) > 0
+    dates = np.where(sold, (~np.isnan(recent)).sum(axis=1), (~np.isnan(everything)).sum(axis=1))
+    with_sales = np.where(sold, (recent > 0).sum(axis=1), (everything > 0).sum(axis=1))
+    total = np.where(sold, np.nansum(recent, axis=1), np.nansum(everything, axis=1))
+    sparse = (with_sales > 0) & (with_sales <= SPARSE_SALES)
+    own = with_sales / np.maximum(dates, 1)
+    typical = with_sales[sparse].sum() / dates[sparse].sum() if sparse.any() else 1.0
+    rate = np.where(sparse, (with_sales + PRIOR_SALES) / (dates + PRIOR_SALES / typical), own)
+    return np.where(total > 0, total / np.maximum(with_sales, 1) * rate, np.nan)
 
 
 def outlier_cap(z: np.ndarray) -> np.ndarray:
@@ -205,17 +216,23 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
         folds=folds,
         observed=panel.observed,
     )
+    effect = np.clip(effect, -EFFECT_LIMIT, EFFECT_LIMIT)
+    recurring = recurring_days(
+        u - effect[:, : panel.observed], z, recorded, anniversary_positions(grid[:total], season), cycle=season.cycle
+    )
+    effect += recurring.effect
     if preparation.embed_series:
         codes = np.concatenate([codes, (rows + 1)[:, None].astype(np.int32)], axis=1)
     return Tables(
         u=u,
         z=z.astype(np.float32),
         mask=recorded.astype(np.float32),
-        effect=np.clip(effect, -EFFECT_LIMIT, EFFECT_LIMIT),
+        effect=effect,
         known=known,
         calendar=calendar,
         past=past,
         codes=codes,
         start=panel.start,
         scale=scale,
+        recurring=recurring,
     )

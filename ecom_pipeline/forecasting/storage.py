@@ -13,9 +13,10 @@ import pandas as pd
 
 from ecom_pipeline.forecasting.calendar import Season
 from ecom_pipeline.forecasting.calibration import Calibration
+from ecom_pipeline.forecasting.combining import Combination
 from ecom_pipeline.forecasting.covariates import Encoders
 from ecom_pipeline.forecasting.effects import Columns, Effects
-from ecom_pipeline.forecasting.fitting import Combination, FittedModel
+from ecom_pipeline.forecasting.fitted import FittedModel
 from ecom_pipeline.forecasting.preparation import Preparation
 from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.types import ForecastingError
@@ -24,7 +25,7 @@ from ecom_pipeline.forecasting.windows import Geometry
 if TYPE_CHECKING:
     from ecom_pipeline.forecasting.forecaster import SalesForecaster
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST, ARRAYS = "manifest.json", "weights.npz"
 
 

@@ -16,11 +16,15 @@ LARGEST_WEIGHT = 5.0
 
 @dataclass
 class Windows:
-    """The windows one may train on: series i with origins lowest[i] … highest - 1; targets before `limit`."""
+    """The windows one may train on: `count` origins from `lowest` on by series; targets before `limit`.
+
+    chance: how much more often than others a series' windows are drawn.
+    """
 
     series: np.ndarray
     lowest: np.ndarray
     count: np.ndarray
+    chance: np.ndarray
     limit: int
 
     @property
@@ -35,15 +39,21 @@ def training_windows(tables: Tables, geometry: Geometry, limit: int) -> Windows:
     lowest = np.maximum(tables.start + least, 1)
     count = np.maximum(limit - lowest, 0)
     series = np.flatnonzero(count > 0)
-    return Windows(series=series, lowest=lowest[series], count=count[series], limit=limit)
+    return Windows(
+        series=series,
+        lowest=lowest[series],
+        count=count[series],
+        chance=series_weight(tables.scale)[series],
+        limit=limit,
+    )
 
 
 def draw(
     windows: Windows, rng: np.random.Generator, size: int, half_life: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Series and origins of `size` windows; the recent ones more often if a half-life (in steps) is given."""
-    edges = np.cumsum(windows.count)
-    which = np.searchsorted(edges, rng.integers(0, edges[-1], size=size), side="right")
+    edges = np.cumsum(windows.count * windows.chance)
+    which = np.searchsorted(edges, rng.random(size) * edges[-1], side="right")
     count = windows.count[which].astype(np.float64)
     share = rng.random(size)
     if half_life is None:

@@ -9,13 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecom_pipeline.forecasting import link as links
+from ecom_pipeline.forecasting.anniversaries import Recurring
 from ecom_pipeline.forecasting.calendar import Season
 from ecom_pipeline.forecasting.types import Link
 
 BASES = ("profile", "adjusted_profile", "level", "last_season", "adjusted_mean", "year_ago")
 PROFILE_SEASONS = 8
+LEAST_SHARE = 0.2
 LEAST_SCALE = 0.05
-"""Floor of a window's own scale, in units of the series' scale: long runs of zeros must not blow up what follows."""
+"""Floors of a window's own scale, in units of the year before it and of the series' scale: long runs of zeros must not
+blow up what follows."""
+LEAST_LIFT = -0.3
+SPARSE_SHARE = 0.2
+CEILING_RATIO = 3.0
+"""No forecast is above this many times the largest sales of the year before."""
 DAY_EXTRAS = 6
 WINDOW_EXTRAS = 5
 
@@ -69,6 +76,7 @@ class Tables:
     codes: np.ndarray
     start: np.ndarray
     scale: np.ndarray
+    recurring: Recurring
 
     @property
     def observed(self) -> int:
@@ -82,7 +90,9 @@ class Batch:
 
     encoder: (B, patches, cycle * channels); day: (B, padded, features); bases: (B, padded, len(BASES)) in v;
     window: (B, WINDOW_EXTRAS); codes: (B, S); spread: (B,) typical error in v; centre, stretch, size: (B,), where
-    size is the window's mean sales in units of the series' scale. Targets: z (B, padded) in units of size, mask.
+    size is the window's mean sales in units of the series' scale. In units of size: lift (B, padded), by how much the
+    window's sales lay above its weekday medians on average; grain (B,), the smallest sale of the last year where sales
+    are rare, else 0; ceiling (B,), above which nothing is forecast; target z (B, padded). mask (B, padded).
     """
 
     encoder: np.ndarray
@@ -94,6 +104,9 @@ class Batch:
     centre: np.ndarray
     stretch: np.ndarray
     size: np.ndarray
+    lift: np.ndarray
+    grain: np.ndarray
+    ceiling: np.ndarray
     target: np.ndarray
     mask: np.ndarray
 
@@ -105,12 +118,15 @@ class Batch:
 def fill_gaps(values: np.ndarray, recorded: np.ndarray, *, cycle: int, empty: float) -> np.ndarray:
     """Gaps take the last recorded value of the same phase; what comes before the first record, the first mean.
 
-    values (N, T), recorded (N, T) bool. Nothing is taken from after a gap, except before a series begins, where the
-    mean of its first cycle of records stands; a series without a record is `empty` throughout.
+    values (N, T), recorded (N, T) bool. A series' first record is a gap too, if it has others: series begin with a
+    sale, so their first day says more about when they began than about what they sell. Nothing is taken from after a
+    gap, except before a series begins, where the mean of its first cycle of records stands; a series without a record
+    is `empty` throughout.
     """
     count, length = values.shape
-    filled = np.where(recorded, values, np.nan)
     ranks = np.cumsum(recorded, axis=1)
+    recorded = recorded & ((ranks > 1) | (ranks[:, -1:] == 1))
+    filled = np.where(recorded, values, np.nan)
     early = recorded & (ranks <= max(cycle, 4))
     total = early.sum(axis=1)
     first = np.where(total > 0, np.where(early, values, 0).sum(axis=1) / np.maximum(total, 1), empty)
@@ -144,7 +160,8 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
     centre = u[:, -span:].mean(axis=1)
     level = adjusted[:, -span:].mean(axis=1)
     filled_z = links.inverse(u[:, -span:], link)
-    size = np.maximum(np.abs(filled_z).mean(axis=1), LEAST_SCALE)
+    usual, grain, largest = _last_year(tables, geometry, series, origin)
+    size = np.maximum(np.abs(filled_z).mean(axis=1), np.maximum(LEAST_SHARE * usual, LEAST_SCALE))
     stretch = links.stretch(1 / size, link).astype(np.float32)
 
     raw_seasons = u.reshape(size_of_batch, -1, cycle)
@@ -169,9 +186,14 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
         ],
         axis=2,
     )
+    closed = tables.recurring.closed_on(series, ahead)
+    nothing = float(links.forward(np.zeros(1), link)[0])
+    bases += closed[:, :, None] * (nothing - bases)
     bases = (bases - centre[:, None, None]) * stretch[:, None, None]
 
     residual = seasons_adjusted[:, -seasons:] - adjusted_profile[:, None]
+    fitted = np.tile(adjusted_profile, (1, -(-span // cycle)))[:, -span:] + effect[:, -span:]
+    lift = np.clip((filled_z - links.inverse(fitted, link)).mean(axis=1) / size, LEAST_LIFT, 1.0)
     spread = np.abs(residual).mean(axis=(1, 2)) * 1.25 * stretch
     spread = np.clip(spread, 0.02, 3.0).astype(np.float32)
     encoder = np.concatenate(
@@ -193,16 +215,17 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
             np.clip(bases, -8, 8),
             relative_effect[:, :, None],
             steps[:, :, None],
+            closed[:, :, None],
         ],
         axis=2,
     ).astype(np.float32)
-    age = np.clip((origin - tables.start[series]) / geometry.season.year, 0, 1)
+    age = np.sqrt(np.clip((origin - tables.start[series]) / geometry.season.year, 0, 1))
     zero_share = (np.abs(filled_z) < 1e-6).mean(axis=1)
     trend = np.clip((recent_level - level) * stretch, -4, 4)
-    window = np.stack([np.log(size), np.log(spread), zero_share, age, trend], axis=1).astype(np.float32)
+    relative_size = np.log(size / np.maximum(usual, LEAST_SCALE))
+    window = np.stack([relative_size, np.log(spread), zero_share, age, trend], axis=1).astype(np.float32)
 
     aim = np.minimum(ahead, tables.observed - 1)
-    known_target = ahead < tables.observed
     return Batch(
         encoder=encoder.reshape(size_of_batch, geometry.patches, -1),
         day=day,
@@ -213,9 +236,33 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
         centre=centre.astype(np.float32),
         stretch=stretch,
         size=size.astype(np.float32),
+        lift=(lift[:, None] * (1 - closed)).astype(np.float32),
+        grain=(grain / size).astype(np.float32),
+        ceiling=(CEILING_RATIO * np.maximum(largest / size, 1.0)).astype(np.float32),
         target=(tables.z[rows, aim] / size[:, None]).astype(np.float32),
-        mask=(tables.mask[rows, aim] * known_target).astype(np.float32),
+        mask=(tables.mask[rows, aim] * (ahead < tables.observed)).astype(np.float32),
     )
+
+
+def _last_year(
+    tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean |sales|, smallest sale and largest sale of the year before each origin, (B,) in units of the scale.
+
+    The smallest sale is 0 for series that sell on more than SPARSE_SHARE of their dates.
+
+    The series' first record is left out of the mean. The scale itself was estimated on dates after a training window
+    too: how the window compares with it must not be seen, or the network learns that what is above must come down.
+    """
+    back = origin[:, None] + np.arange(-geometry.season.year, 0)
+    place = np.maximum(back, 0)
+    rows = series[:, None]
+    seen = tables.mask[rows, place] * (back > tables.start[rows])
+    sales = np.abs(tables.z[rows, place]) * seen
+    smallest = np.where(sales > 0, sales, np.inf).min(axis=1)
+    dates = np.maximum(seen.sum(axis=1), 1)
+    sparse = ((sales > 0).sum(axis=1) <= SPARSE_SHARE * dates) & np.isfinite(smallest)
+    return sales.sum(axis=1) / dates, np.where(sparse, smallest, 0.0), sales.max(axis=1, initial=0.0)
 
 
 def _year_ago(

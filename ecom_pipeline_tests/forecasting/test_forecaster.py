@@ -299,3 +299,21 @@ def test_dates_off_the_frequency_are_named() -> None:
 def test_importing_the_library_does_not_import_tensorflow() -> None:
     code = "import sys, ecom_pipeline.forecasting; sys.exit('tensorflow' in sys.modules or 'dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_means_of_rarely_sold_products_add_up_and_their_quantiles_stay_in_bounds() -> None:
+    rng = np.random.default_rng(0)
+    dates = pd.date_range("2024-01-01", periods=112)
+    starts = rng.integers(0, 40, size=120)
+    parts = []
+    for k, start in enumerate(starts):
+        y = (rng.random(112) < 0.04).astype(float)
+        y[start] = 1.0  # a product's record begins with its first sale
+        parts.append(pd.DataFrame({"unique_id": f"p{k}", "ds": dates[start:], "y": y[start:]}))
+    history, _ = split(pd.concat(parts, ignore_index=True), horizon=14)
+    plan = TrainingSettings(steps=150, final_steps=40, batch_size=64, units=16, hidden=16)
+    forecast = tiny_forecaster(horizon=14, settings=plan).fit(history).predict(history)
+    assert_sound(forecast)
+    assert 0.75 < forecast["mean"].sum() / (0.04 * len(forecast)) < 1.4
+    assert (forecast["p50"] == 0).mean() > 0.95
+    assert forecast["p95"].max() <= 3.0

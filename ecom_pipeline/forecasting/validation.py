@@ -1,0 +1,93 @@
+"""Dates held back inside the history: which they are, and how a model or a simple forecast does on them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecom_pipeline.forecasting import link as links
+from ecom_pipeline.forecasting.calendar import season_of
+from ecom_pipeline.forecasting.fitted import FittedModel, mean_bases
+from ecom_pipeline.forecasting.panel import Panel
+from ecom_pipeline.forecasting.preparation import build_tables, fit_preparation
+from ecom_pipeline.forecasting.types import Link
+from ecom_pipeline.forecasting.windows import BASES, Geometry, Tables, gather
+
+VALIDATION_SERIES = 1500
+
+
+def validation_span(*, length: int, horizon: int, year: int) -> int:
+    """Dates held back: two horizons and at least an eighth of a year, at most a quarter of the history."""
+    return int(min(max(2 * horizon, year // 8), length // 4 if length >= 8 * horizon else length // 3))
+
+
+def validation_origins(*, limit: int, length: int, horizon: int, windows: int) -> np.ndarray:
+    """Origins from `limit` on whose first targets lie before `length`, evenly spaced, the last with a full horizon."""
+    last = max(limit, length - horizon)
+    return np.unique(np.linspace(limit, last, windows).round().astype(int))
+
+
+@dataclass
+class Outcome:
+    """Forecasts made on dates the model had not seen, beside what came; flat rows of recorded targets."""
+
+    y: np.ndarray
+    mean: np.ndarray
+    quantiles: np.ndarray
+    bases: np.ndarray
+    mean_bases: np.ndarray
+    step: np.ndarray
+    weight: np.ndarray
+    wape_weight: np.ndarray
+
+
+def evaluate(model: FittedModel, panel: Panel, tables: Tables, origins: np.ndarray) -> Outcome:
+    """Network forecasts (uncombined, uncalibrated) of up to VALIDATION_SERIES series at each origin."""
+    horizon = model.geometry.horizon
+    alive = np.flatnonzero(tables.start < origins.max())
+    if len(alive) > VALIDATION_SERIES:
+        alive = alive[np.linspace(0, len(alive) - 1, VALIDATION_SERIES).astype(int)]
+    series = np.tile(alive, len(origins))
+    origin = np.repeat(origins, len(alive))
+    begun = tables.start[series] < origin
+    series, origin = series[begun], origin[begun]
+    raw = model.network_forecasts(tables, series, origin)
+    ahead = origin[:, None] + np.arange(horizon)
+    inside = ahead < panel.observed
+    y = np.where(inside, panel.y[series[:, None], np.minimum(ahead, panel.observed - 1)], np.nan)
+    y = y / raw.size[:, None]
+    rows = ~np.isnan(y)
+    size = np.broadcast_to(raw.size[:, None], y.shape)[rows]
+    return Outcome(
+        y=y[rows],
+        mean=raw.mean[rows],
+        quantiles=raw.quantiles[rows],
+        bases=raw.bases[rows],
+        mean_bases=mean_bases(raw)[rows],
+        step=np.broadcast_to(np.arange(horizon), y.shape)[rows],
+        weight=np.sqrt(size),
+        wape_weight=size,
+    )
+
+
+def base_score(panel: Panel, *, link: Link, limit: int, origins: np.ndarray, horizon: int, patches: int) -> float:
+    """Error of the best simple forecast under a link: absolute and root squared error, both relative to mean sales."""
+    season = season_of(panel.offset)
+    preparation = fit_preparation(panel, season=season, link=link, limit=limit, embed_series=False)
+    geometry = Geometry(season=season, horizon=horizon, patches=patches, link=link)
+    tables = build_tables(panel, preparation, geometry, training=False)
+    errors = np.zeros((2, len(BASES)))
+    for origin in origins:
+        alive = np.flatnonzero(tables.start < origin)
+        if len(alive) == 0:
+            continue
+        batch = gather(tables, geometry, alive, np.full(len(alive), origin))
+        u = batch.centre[:, None, None] + batch.bases / batch.stretch[:, None, None]
+        scale = tables.scale[alive]
+        forecasts = links.inverse(u, link)[:, :horizon]
+        ahead = origin + np.arange(horizon)
+        y = np.where(ahead < panel.observed, panel.y[alive][:, np.minimum(ahead, panel.observed - 1)], np.nan)
+        error = np.abs(forecasts - (y / scale[:, None])[:, :, None])
+        errors[0] += np.nansum(error * scale[:, None, None], axis=(0, 1)) / max(np.nansum(np.abs(y)), 1e-12)
+        errors[1] += np.sqrt(np.nanmean(error**2, axis=1)).mean(axis=0)
+    relative = errors[0] / errors[0].size + errors[1] / errors[1].size
+    return float(relative.min())
