@@ -1,0 +1,32 @@
+"""The short form of the harness that kills nights: few moments, in a home of its own and in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ecom_pipeline_tests.real_data import shared_data
+
+MOMENTS = 3
+
+
+def test_a_killed_night_loses_nothing_and_the_next_one_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
+    source = shared_data("online_retail", "by-day")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.crashes", "--source", str(source), "--work", str(tmp_path / "work")),
+            *("--moments", str(MOMENTS), "--chain", str(MOMENTS), "--weeks", "4", "--one-in", "60", "--seed", "3"),
+        ],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=540,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    moments = [json.loads(line) for line in (tmp_path / "work" / "moments.jsonl").read_text().splitlines()]
+    assert len(moments) == MOMENTS
+    assert any(moment["killed"] for moment in moments)
+    assert [moment["lost"] for moment in moments] == [[]] * MOMENTS
