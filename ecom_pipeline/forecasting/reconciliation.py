@@ -1,130 +1,105 @@
-"""Forecasts that add up: products to categories to the total, exactly.
+"""Forecasts that add up: products to categories to the total.
 
-Optimal combination by trace minimisation (Wickramasuriya, Athanasopoulos and Hyndman 2019, "Optimal forecast
-reconciliation ... through trace minimization") with a diagonal weight: the error variances of the backtest (WLS-v)
-or the number of products below a node (WLS-s, Athanasopoulos et al. 2017). Trees only, solved in closed form from
-the leaves up and down again, so that 30,000 products cost no matrix of that size.
+Method: weighted least squares reconciliation (Hyndman, Lee and Wang 2016; MinT with a diagonal covariance,
+Wickramasuriya, Athanasopoulos and Hyndman 2019). On a tree the solution needs no matrix: one pass up combines each node
+with the sum of its children, one pass down spreads what is left. The variance of a node is the sum of the means of its
+products: structural scaling (Athanasopoulos et al. 2017) by size instead of by number, so that every level has an equal
+say and a product moves in proportion to what it sells. Variances of the errors would let the products alone decide:
+their errors are small one by one, but go together, which a diagonal covariance does not see.
 """
-
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting.types import QUANTILES, ForecastingError
 
-TOTAL, CATEGORY, PRODUCT = "total", "category", "product"
+SMALLEST_VARIANCE = 1e-9
+LARGEST_STRETCH = 5.0  # of quantiles; a mean near zero may be moved to many times itself
+DECIMALS = 4  # of what is published, so that sums agree to the last digit shown
 
 
-def reconcile(
-    forecasts: pd.DataFrame,
-    parents: Mapping[str, str],
-    *,
-    variances: pd.DataFrame | None = None,
-    non_negative: bool = True,
-) -> pd.DataFrame:
-    """Adjust forecasts at levels total, category and product so that the means add up on every date.
+def reconcile(forecasts: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
+    """Forecasts (unique_id, ds, mean, p05 … p95) with means that add up, measure by measure and day by day.
 
-    forecasts: level ("total", "category", "product"), unique_id, ds, mean, p05 … p95; further columns stay.
-    parents: product -> category. variances: level, unique_id, variance of the forecast errors (from a backtest);
-    without it a node's variance is its number of products. Means of products are kept at zero or above if
-    `non_negative`, and the levels above are sums of them. Quantiles move with their mean: by its ratio where it is
-    positive, so that they keep their shape and order. Raises ForecastingError if a node or a date lacks forecasts.
+    `series` names each unique_id's measure, level, series_id and category. Quantiles are stretched with their mean, so
+    they stay ordered and non-negative. Rows come back in the same order.
     """
-    frame = forecasts.copy()
-    wide = {
-        level: frame[frame["level"] == level].pivot(index="unique_id", columns="ds", values="mean")
-        for level in (TOTAL, CATEGORY, PRODUCT)
-    }
-    products = wide[PRODUCT]
-    unknown = sorted({str(p) for p in products.index} - {str(p) for p in parents})
-    if unknown:
-        raise ForecastingError(f"parents: no category for product(s) {unknown[:5]} ({len(unknown)} in all).")
-    category_of = pd.Series([parents[p] for p in products.index], index=products.index)
-    missing = sorted(set(category_of) ^ set(wide[CATEGORY].index))
-    if missing:
-        raise ForecastingError(f"forecasts: category node(s) {missing[:5]} and the products' categories differ.")
-    if len(wide[TOTAL]) != 1:
-        raise ForecastingError(f"forecasts: level 'total' must have one series, it has {len(wide[TOTAL])}.")
-    dates = products.columns
-    if any(set(w.columns) != set(dates) or w.isna().to_numpy().any() for w in wide.values()):
-        raise ForecastingError("forecasts: every series of every level must have every date exactly once.")
-
-    groups = pd.Index(wide[CATEGORY].index)
-    member = groups.get_indexer(pd.Index(category_of))
-    variance = _variances(variances, products.index, groups, wide[TOTAL].index, member)
-    adjusted = reconcile_tree(
-        products=products.to_numpy(dtype=float),
-        categories=wide[CATEGORY][dates].to_numpy(dtype=float),
-        total=wide[TOTAL][dates].to_numpy(dtype=float)[0],
-        member=member,
-        variances=variance,
-        non_negative=non_negative,
-    )
-    rebuilt = np.zeros((len(groups), len(dates)))
-    np.add.at(rebuilt, member, adjusted)
-    values = {PRODUCT: adjusted, CATEGORY: rebuilt, TOTAL: rebuilt.sum(axis=0, keepdims=True)}
-    new_mean = np.empty(len(frame))
-    for level, value in values.items():
-        here = (frame["level"] == level).to_numpy()
-        row = wide[level].index.get_indexer(pd.Index(frame.loc[here, "unique_id"]))
-        column = dates.get_indexer(pd.Index(frame.loc[here, "ds"]))
-        new_mean[here] = value[row, column]
-    old_mean = frame["mean"].to_numpy(dtype=float)
-    positive = (old_mean > 1e-9) & (new_mean >= 0)
-    ratio = np.where(positive, new_mean / np.where(positive, old_mean, 1.0), 1.0)
-    shift = np.where(positive, 0.0, new_mean - old_mean)
+    series = series.set_index("unique_id")
+    rows = forecasts.join(series[["measure", "level", "series_id", "category"]], on="unique_id")
+    result = forecasts.copy()
+    mean = forecasts["mean"].to_numpy(dtype=np.float64, copy=True)
+    for places in rows.groupby("measure", sort=True).indices.values():
+        mean[places] = _reconcile_measure(rows.iloc[places], mean=mean[places])
+    before = forecasts["mean"].to_numpy(dtype=np.float64)
+    ratio = np.where(before > 0, mean / np.where(before > 0, before, 1.0), 1.0).clip(max=LARGEST_STRETCH)
+    result["mean"] = mean
     for name in QUANTILES:
-        moved = frame[name].to_numpy(dtype=float) * ratio + shift
-        frame[name] = np.maximum(moved, 0) if non_negative else moved
-    frame["mean"] = new_mean
-    return frame
+        result[name] = np.round(forecasts[name].to_numpy(dtype=np.float64) * ratio, DECIMALS)
+    return result
 
 
-def reconcile_tree(
-    *,
-    products: np.ndarray,
-    categories: np.ndarray,
-    total: np.ndarray,
-    member: np.ndarray,
-    variances: tuple[np.ndarray, np.ndarray, float],
-    non_negative: bool,
-) -> np.ndarray:
-    """Products (P, T) that minimise the weighted squared change of all nodes; categories (C, T), total (T,).
+def _reconcile_measure(rows: pd.DataFrame, *, mean: np.ndarray) -> np.ndarray:
+    level = rows["level"].to_numpy()
+    day = pd.factorize(rows["ds"], sort=True)[0]
+    days = int(day.max()) + 1
+    is_product, is_category, is_total = level == "product", level == "category", level == "total"
+    if not is_product.any():
+        raise ForecastingError(
+            "reconciliation needs forecasts of products: they are what categories and the total are summed from"
+        )
 
-    member: (P,) category of each product; variances of products (P,), categories (C,) and the total.
-    """
-    product_variance, category_variance, total_variance = variances
-    # Upwards: the best estimate of each category from its own forecast and the sum of its products.
-    summed = np.zeros_like(categories)
-    np.add.at(summed, member, products)
-    summed_variance = np.zeros(len(categories))
-    np.add.at(summed_variance, member, product_variance)
-    share = summed_variance / (summed_variance + category_variance)
-    category = summed + share[:, None] * (categories - summed)
-    combined_variance = summed_variance * category_variance / (summed_variance + category_variance)
-    # At the root: the total's own forecast against the sum of the categories, and back down by variance.
-    gap = total - category.sum(axis=0)
-    root = combined_variance.sum() / (combined_variance.sum() + total_variance) * gap
-    category = category + (combined_variance / combined_variance.sum())[:, None] * root
-    down = (product_variance / np.maximum(summed_variance[member], 1e-300))[:, None]
-    result = products + down * (category - summed)[member]
-    return np.maximum(result, 0) if non_negative else result
+    # categories are numbered 0 … n - 1; products without one share the last number, which has no forecast of its own
+    names = pd.Index(sorted(rows["series_id"][is_category].unique()))
+    of_product = names.get_indexer(pd.Index(rows["category"][is_product].fillna("")))
+    parent = np.where(of_product >= 0, of_product, len(names))
+    node = parent * days + day[is_product]
+    nodes = (len(names) + 1) * days
+
+    own_mean, own_variance = np.zeros(nodes), np.full(nodes, np.inf)
+    at = names.get_indexer(pd.Index(rows["series_id"][is_category])) * days + day[is_category]
+    sums = np.bincount(node, weights=mean[is_product], minlength=nodes)
+    variance = np.maximum(mean[is_product], SMALLEST_VARIANCE)
+    sum_variance = np.bincount(node, weights=variance, minlength=nodes)
+    own_mean[at], own_variance[at] = mean[is_category], sum_variance[at]
+    total_mean, total_variance = np.zeros(days), np.full(days, np.inf)
+    total_mean[day[is_total]] = mean[is_total]
+    total_variance[day[is_total]] = sum_variance.reshape(-1, days).sum(axis=0)[day[is_total]]
+
+    has_products = sum_variance > 0
+    category, category_variance = _combined(sums, sum_variance, own_mean, own_variance)
+    category_variance = np.where(has_products, category_variance, 0.0)
+    category = np.where(has_products, category, 0.0)
+    all_sums = category.reshape(-1, days).sum(axis=0)
+    all_variance = category_variance.reshape(-1, days).sum(axis=0)
+    total, _ = _combined(all_sums, all_variance, total_mean, total_variance)
+
+    share = category_variance.reshape(-1, days) / np.where(all_variance > 0, all_variance, 1.0)
+    category = _spread(category.reshape(-1, days), share, total).ravel()
+    weight = variance / sum_variance[node]
+    moved = np.maximum(mean[is_product] + weight * (category - sums)[node], 0.0)
+    reached = np.bincount(node, weights=moved, minlength=nodes)
+    stretch = np.where(reached > 0, category / np.where(reached > 0, reached, 1.0), 1.0)
+    products = np.round(moved * stretch[node], DECIMALS)
+
+    result = np.empty_like(mean)
+    result[is_product] = products
+    by_category = np.round(np.bincount(node, weights=products, minlength=nodes), DECIMALS)
+    result[is_category] = by_category[at]
+    result[is_total] = np.round(by_category.reshape(-1, days).sum(axis=0), DECIMALS)[day[is_total]]
+    return result
 
 
-def _variances(
-    variances: pd.DataFrame | None, products: pd.Index, groups: pd.Index, total: pd.Index, member: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    count = np.bincount(member, minlength=len(groups)).astype(float)
-    if variances is None:
-        return np.ones(len(products)), np.maximum(count, 1.0), float(len(products))
-    table = variances.set_index(["level", "unique_id"])["variance"].astype(float)
+def _combined(
+    mean: np.ndarray, variance: np.ndarray, other: np.ndarray, other_variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two independent estimates in one, weighted by precision; an infinite variance counts for nothing."""
+    known = np.isfinite(other_variance) & (variance > 0)
+    weight = np.where(known, variance, 0.0) / np.where(known, variance + other_variance, 1.0)
+    return mean + weight * (other - mean), variance * (1.0 - weight)
 
-    def of(level: str, index: pd.Index) -> np.ndarray:
-        found = table.reindex([(level, i) for i in index]).to_numpy()
-        seen = found[np.isfinite(found) & (found > 0)]
-        floor = 1e-3 * float(np.median(seen)) if len(seen) else 1.0
-        typical = float(np.median(seen)) if len(seen) else 1.0
-        return np.maximum(np.where(np.isfinite(found), found, typical), floor)
 
-    return of(PRODUCT, products), of(CATEGORY, groups), float(of(TOTAL, total)[0])
+def _spread(parts: np.ndarray, share: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Parts (k, days) moved by their share of the gap to `whole` (days,), never below zero, adding up to it."""
+    moved = np.maximum(parts + share * (whole - parts.sum(axis=0)), 0.0)
+    reached = moved.sum(axis=0)
+    return moved * np.where(reached > 0, np.maximum(whole, 0.0) / np.where(reached > 0, reached, 1.0), 1.0)

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ecom_pipeline import contracts
+from ecom_pipeline.forecasting.reconciliation import reconcile
 from ecom_pipeline.forecasting.types import QUANTILES, ForecastingError
 from ecom_pipeline.registry import (
     Manifest,
@@ -37,7 +38,6 @@ from ecom_pipeline.steps.forecast_judging import (
     predict_windows,
 )
 from ecom_pipeline.steps.forecast_making import made_by_network, make_forecasts
-from ecom_pipeline.steps.forecast_reconciliation import reconcile
 from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
     fit_forecaster,

@@ -6,8 +6,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ecom_pipeline.forecasting.reconciliation import reconcile
 from ecom_pipeline.steps.forecast_frames import history_of, known_ahead
-from ecom_pipeline.steps.forecast_reconciliation import reconcile
 from ecom_pipeline.steps.forecast_spread import spread_groups
 from ecom_pipeline.steps.forecast_training import Forecaster
 from ecom_pipeline.warehouse import Warehouse

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecom_pipeline.forecasting.reconciliation import reconcile
 from ecom_pipeline.forecasting.types import QUANTILES
-from ecom_pipeline.steps.forecast_reconciliation import reconcile
 
 
 def series() -> pd.DataFrame:
