@@ -2,6 +2,8 @@
 
 import pickle
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -48,13 +50,11 @@ def test_the_intruder_would_work(tmp_path: Path) -> None:
 def test_loading_a_model_never_runs_code_from_its_files(
     published_shop: PublishedShop, tmp_path: Path, model: str
 ) -> None:
-    import shutil
-
     versions = [one for one in (published_shop.home.models / model).iterdir() if not one.name.startswith(".")]
     folder = Path(shutil.copytree(versions[0], tmp_path / "version"))
     trace = tmp_path / "trace"
     assert poisoned(folder, trace) > 0
-    loads = {
+    loads: list[tuple[Callable[[Path], object], Path]] = {
         "sales_forecaster": [(load_forecaster, folder / "model" / "network")],
         "next_item": [(NextItemRecommender.load, folder / "model"), (PurchasePredictor.load, folder / "purchases")],
     }[model]
