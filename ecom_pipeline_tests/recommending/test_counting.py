@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from ecom_pipeline.recommending import co_visitation as module
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings, history_matrix, keep_largest
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.reading import read_events
 from ecom_pipeline.recommending.scoring import factor_top_k, top_k
-from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource
+from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource, HistorySource, SparseScores
 from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.sequences import EventSequences
 
@@ -125,3 +126,57 @@ def test_spectral_embeddings_put_items_of_one_taste_together() -> None:
         group[log.items[log.offsets[user] : log.offsets[user + 1]]] = user % 4
     same = group[:, None] == group[None, :]
     assert likeness[same].mean() > likeness[~same].mean() + 0.3
+
+
+def test_settings_that_share_a_count_give_what_each_gives_alone() -> None:
+    rng = np.random.default_rng(0)
+    log = log_of([rng.integers(30, size=12).tolist() for _ in range(40)])
+    grid = [
+        CoVisitationSettings(history_decay=decay, target_power=power, neighbours=20)
+        for decay in (0.5, 0.7)
+        for power in (0.1, 0.3)
+    ]
+    for settings_of_one, model in zip(grid, CoVisitation.fit_several(log, grid), strict=True):
+        alone = CoVisitation.fit(log, settings_of_one)
+        assert model.settings == settings_of_one
+        np.testing.assert_array_equal(model.matrix.toarray(), alone.matrix.toarray())
+    with pytest.raises(ValueError, match="share a count"):
+        CoVisitation.fit_several(log, [CoVisitationSettings(window=2), CoVisitationSettings(window=3)])
+
+
+def test_of_equal_entries_the_first_stay() -> None:
+    matrix = sparse.csr_array(np.array([[3.0, 1.0, 1.0, 1.0, 2.0], [0.0, 0.0, 1.0, 0.0, 0.0]], dtype=np.float32))
+    np.testing.assert_array_equal(keep_largest(matrix, 3).toarray(), [[3, 1, 0, 0, 2], [0, 0, 1, 0, 0]])
+
+
+def test_the_history_proposes_what_comes_often_and_lately_first() -> None:
+    log = log_of([[0, 1, 1, 1, 2], [3]])
+    block = HistorySource(decay=0.9).block(log, Allowed.of(np.ones(log.n_items, dtype=bool)))
+    items, scores = block.top(3)
+    assert items.tolist() == [[1, 2, 0], [3, -1, -1]]
+    np.testing.assert_allclose(scores[0], [0.9 + 0.81 + 0.729, 1.0, 0.9**4], rtol=1e-6)
+
+
+def test_a_dense_search_of_many_stored_scores_finds_what_a_sparse_one_does() -> None:
+    rng = np.random.default_rng(3)
+    dense = rng.random((12, 400), dtype=np.float32) * (rng.random((12, 400)) < 0.8)
+    found = []
+    for factor in (0, 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ecom_pipeline.recommending.sources.MANY_ENTRIES", factor)
+            block = SparseScores(sparse.csr_array(dense), Allowed.of(np.arange(400) % 3 > 0))
+            found.append(block.top(6))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_the_decomposition_is_that_of_a_full_one() -> None:
+    rng = np.random.default_rng(5)
+    matrix = (rng.random((60, 60)) * (rng.random((60, 60)) < 0.2)).astype(np.float32)
+    np.fill_diagonal(matrix, 0.0)
+    spectral = Spectral.fit(sparse.csr_array(matrix), width=60)
+    left, values, right = np.linalg.svd(matrix)
+    expected = left * np.sqrt(values) @ (right.T * np.sqrt(values)).T
+    lengths = np.linalg.norm(left * np.sqrt(values), axis=1), np.linalg.norm(right.T * np.sqrt(values), axis=1)
+    cosines = expected / np.maximum(lengths[0][:, None] * lengths[1][None, :], 1e-9)
+    np.testing.assert_allclose(spectral.source @ spectral.target.T, cosines, atol=2e-3)

@@ -145,6 +145,27 @@ def test_similar_items_are_of_the_same_taste_and_never_the_item_itself(fitted: N
     assert out["score"].between(0, 1).all()
 
 
+def test_similar_items_are_candidates_and_never_what_is_blocked(fitted: NextItemRecommender) -> None:
+    ids = fitted.item_ids().to_pylist()
+    candidates, blocked = ids[: len(ids) // 2], ids[:3]
+    found = fitted.similar_items(ids, k=4, candidates=candidates, blocked=blocked, kind="pandas")
+    assert set(found["similar_item_id"]) <= set(candidates) - set(blocked)
+    assert set(found["item_id"]) > set(candidates)
+
+
+def test_similar_items_are_those_of_a_plain_ranking_of_all(fitted: NextItemRecommender) -> None:
+    ranker, _ = fitted._fitted()
+    matrix = ranker.sources["co_visitation"].model.matrix.toarray()  # type: ignore[attr-defined]
+    np.fill_diagonal(matrix, 0.0)
+    target = ranker.sources["spectral"].model.target  # type: ignore[attr-defined]
+    scores = matrix / np.maximum(matrix.max(axis=1, keepdims=True), 1e-12) + np.maximum(target @ target.T, 0.0)
+    np.fill_diagonal(scores, 0.0)
+    ids = fitted.item_ids().to_pylist()
+    found = fitted.similar_items(ids, k=3, kind="pandas").set_index(["item_id", "rank"])["score"]
+    for row, item in enumerate(ids):
+        np.testing.assert_allclose(found[item], np.sort(scores[row])[::-1][:3] / 2, rtol=1e-4)
+
+
 def test_a_repeat_is_explained_by_the_item_itself_and_a_new_item_by_one_of_the_history(
     fitted: NextItemRecommender, shop: pd.DataFrame
 ) -> None:
