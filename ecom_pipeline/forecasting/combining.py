@@ -20,7 +20,11 @@ PULL = 0.05
 
 @dataclass
 class Combination:
-    """Weights on the network and the bases, (1 + len(BASES),) each, for the mean and for the median; mean factor."""
+    """Convex weights of what is combined, and a factor for the mean.
+
+    mean: (2 + len(BASES),) on the network's mean, its median lifted to a mean, and the lifted bases. median:
+    (1 + len(BASES),) on the network's median and the bases.
+    """
 
     mean: np.ndarray
     median: np.ndarray
@@ -37,15 +41,22 @@ class Combination:
     @staticmethod
     def network_alone() -> "Combination":
         """All weight on the network."""
-        alone = np.zeros(1 + len(BASES))
-        alone[0] = 1.0
-        return Combination(mean=alone, median=alone.copy())
+        mean, median = np.zeros(2 + len(BASES)), np.zeros(1 + len(BASES))
+        mean[0] = median[0] = 1.0
+        return Combination(mean=mean, median=median)
 
 
 def combination_weights(
-    *, y: np.ndarray, members: np.ndarray, weight: np.ndarray, loss: Loss, steps: int = 300, rate: float = 0.2
+    *,
+    y: np.ndarray,
+    members: np.ndarray,
+    weight: np.ndarray,
+    loss: Loss,
+    networks: int = 1,
+    steps: int = 300,
+    rate: float = 0.2,
 ) -> np.ndarray:
-    """(K,) weights on the simplex for members (R, K) of forecasts of y (R,), the network first.
+    """(K,) weights on the simplex for members (R, K) of forecasts of y (R,), the first `networks` the network's.
 
     Minimises the weighted loss relative to the network's own by exponentiated gradient (Kivinen and Warmuth 1997): the
     absolute error for medians; for means, whose sums must come out right, the squared error or, where nothing is
@@ -53,7 +64,7 @@ def combination_weights(
     """
     count = members.shape[1]
     logits = np.zeros(count)
-    logits[0] = 3.0
+    logits[:networks] = 3.0
     weight = weight / weight.sum()
     residual = y - members[:, 0]
     absolute = float((weight * np.abs(residual)).sum()) + 1e-12
@@ -71,7 +82,7 @@ def combination_weights(
         else:
             slope = 2 * weight * (1 - y / np.maximum(forecast, LEAST_MEAN)) / deviance
         gradient = members.T @ slope
-        gradient[0] -= PULL
+        gradient[:networks] -= PULL
         logits -= rate * (gradient - gradient @ share)
         logits = np.clip(logits - logits.max(), -12.0, 0.0)
     share = np.exp(logits)

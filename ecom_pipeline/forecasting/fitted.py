@@ -125,14 +125,15 @@ def without_crumbs(quantiles: np.ndarray, grain: np.ndarray) -> np.ndarray:
     return np.where(quantiles < 0.5 * grain[:, None, None], 0.0, quantiles)
 
 
-def mean_bases(raw: Forecasts) -> np.ndarray:
-    """The simple forecasts (W, H, K) lifted from medians to means."""
-    return np.maximum(raw.bases + raw.lift[:, :, None], 0.0)
+def mean_members(raw: Forecasts) -> np.ndarray:
+    """(W, H, 2 + K) what the mean is combined of: the network's, and its median and the bases lifted to means."""
+    medians = np.concatenate([raw.quantiles[:, :, MEDIAN : MEDIAN + 1], raw.bases], axis=2)
+    return np.concatenate([raw.mean[:, :, None], np.maximum(medians + raw.lift[:, :, None], 0.0)], axis=2)
 
 
 def combine(raw: Forecasts, combination: Combination) -> Forecasts:
     """The mean and the median become combinations with the bases; the other quantiles move with the median."""
-    mean = combination.factor * (combination.mean[0] * raw.mean + mean_bases(raw) @ combination.mean[1:])
+    mean = combination.factor * (mean_members(raw) @ combination.mean)
     weights = combination.median
     shift = (weights[0] - 1) * raw.quantiles[:, :, MEDIAN] + raw.bases @ weights[1:]
     return replace(raw, mean=mean, quantiles=raw.quantiles + shift[:, :, None])

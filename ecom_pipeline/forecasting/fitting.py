@@ -264,10 +264,14 @@ class Fitter:
         outcome = evaluate(model, panel, tables, origins)
         if len(outcome.y) < 50:
             return
-        means = np.column_stack([outcome.mean, outcome.mean_bases])
+        means = outcome.means
         medians = np.column_stack([outcome.quantiles[:, MEDIAN], outcome.bases])
         for_mean = combination_weights(
-            y=outcome.y, members=means, weight=outcome.weight, loss="squared" if self.allow_negative else "poisson"
+            y=outcome.y,
+            members=means,
+            weight=outcome.weight,
+            loss="squared" if self.allow_negative else "poisson",
+            networks=2,
         )
         for_median = combination_weights(y=outcome.y, members=medians, weight=outcome.weight, loss="absolute")
         mean, median = means @ for_mean, medians @ for_median
@@ -288,7 +292,7 @@ class Fitter:
         def wape(forecast: np.ndarray) -> float:
             return float((np.abs(outcome.y - forecast) * outcome.wape_weight).sum() / max(total, 1e-12))
 
-        names = ("network", *BASES)
+        names = ("network", "network_median", *BASES)
         model.report["validation"] = {
             "rows": len(outcome.y),
             "wape_combined": wape(mean),
@@ -298,7 +302,7 @@ class Fitter:
         }
         model.report["combination"] = {
             "mean": dict(zip(names, model.combination.mean.tolist(), strict=True)),
-            "median": dict(zip(names, model.combination.median.tolist(), strict=True)),
+            "median": dict(zip(names[1:], model.combination.median.tolist(), strict=True)),
             "mean_factor": model.combination.factor,
         }
         model.report["interval_corrections"] = model.calibration.corrections().tolist()

@@ -25,7 +25,7 @@ from ecom_pipeline.forecasting.windows import Geometry
 if TYPE_CHECKING:
     from ecom_pipeline.forecasting.forecaster import SalesForecaster
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST, ARRAYS = "manifest.json", "weights.npz"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calendar import season_of
-from ecom_pipeline.forecasting.fitted import FittedModel, mean_bases
+from ecom_pipeline.forecasting.fitted import FittedModel, mean_members
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import build_tables, fit_preparation
 from ecom_pipeline.forecasting.types import Link
@@ -31,10 +31,9 @@ class Outcome:
     """Forecasts made on dates the model had not seen, beside what came; flat rows of recorded targets."""
 
     y: np.ndarray
-    mean: np.ndarray
     quantiles: np.ndarray
     bases: np.ndarray
-    mean_bases: np.ndarray
+    means: np.ndarray
     step: np.ndarray
     weight: np.ndarray
     wape_weight: np.ndarray
@@ -59,10 +58,9 @@ def evaluate(model: FittedModel, panel: Panel, tables: Tables, origins: np.ndarr
     size = np.broadcast_to(raw.size[:, None], y.shape)[rows]
     return Outcome(
         y=y[rows],
-        mean=raw.mean[rows],
         quantiles=raw.quantiles[rows],
         bases=raw.bases[rows],
-        mean_bases=mean_bases(raw)[rows],
+        means=mean_members(raw)[rows],
         step=np.broadcast_to(np.arange(horizon), y.shape)[rows],
         weight=np.sqrt(size),
         wape_weight=size,

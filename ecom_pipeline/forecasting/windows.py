@@ -20,7 +20,7 @@ LEAST_SCALE = 0.05
 """Floors of a window's own scale, in units of the year before it and of the series' scale: long runs of zeros must not
 blow up what follows."""
 LEAST_LIFT = -0.3
-SPARSE_SHARE = 0.2
+SPARSE_SHARE = 0.1
 CEILING_RATIO = 3.0
 """No forecast is above this many times the largest sales of the year before."""
 DAY_EXTRAS = 6

@@ -224,7 +224,7 @@ def _forecast(
         )
     series = series_of_night(warehouse, as_of=night)
     baseline = profile_forecasts(warehouse, series, cutoff=night, horizon=settings.horizon_days, planned=True)
-    frame = make_forecasts(
+    frame, _ = make_forecasts(
         warehouse,
         forecaster,
         series,

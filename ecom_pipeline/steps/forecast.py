@@ -1,7 +1,7 @@
 """The forecaster in the night: trained when due, judged, kept or not; and the sales forecasts of the night."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -31,13 +31,14 @@ from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, SEASONAL_PROFILE
 from ecom_pipeline.steps.forecast_frames import Covariates, series_of_night
 from ecom_pipeline.steps.forecast_judging import (
     Windows,
+    classes_left_to_profile,
     figures,
     gain_over_profile,
     held_out_cutoffs,
     open_windows,
     predict_windows,
 )
-from ecom_pipeline.steps.forecast_making import made_by_network, make_forecasts
+from ecom_pipeline.steps.forecast_making import make_forecasts
 from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
     fit_forecaster,
@@ -179,7 +180,11 @@ def _judge(
     settings: Settings,
     progress: Progress,
 ) -> tuple[FittedForecaster, Windows, tuple[Metric, ...]]:
-    """Fit before the first held-out window, forecast them all, and score."""
+    """Fit before the first held-out window, forecast all, score, and note which classes are the profile's.
+
+    The figures are the network's alone: its classes were chosen on the same windows, so they may not count here. They
+    do when it meets a later challenger.
+    """
     past = training_frame(warehouse, series, covariates=covariates, cutoff=cutoffs[0])
     judged = fit_forecaster(
         past,
@@ -198,7 +203,8 @@ def _judge(
     predictions = predict_windows(
         warehouse, judged, windows, on_share=lambda share: progress("forecast the held-out days", 0.4 + 0.15 * share)
     )
-    return judged, windows, figures(windows, predictions)
+    classes = classes_left_to_profile(warehouse, windows, predictions)
+    return replace(judged, profile_classes=classes), windows, figures(windows, predictions)
 
 
 def _champion_gain(warehouse: Warehouse, registry: Registry, champion: ModelVersion, windows: Windows) -> float:
@@ -239,7 +245,7 @@ def forecast_sales(
     progress("seasonal profile", 0.05)
     baseline = profile_forecasts(warehouse, series, cutoff=as_of, horizon=settings.horizon_days, planned=True)
     if champion is not None:
-        forecasts = make_forecasts(
+        forecasts, by_network = make_forecasts(
             warehouse,
             FittedForecaster.load(registry.folder(champion) / SERVING),
             series,
@@ -249,7 +255,7 @@ def forecast_sales(
             planned=True,
             on_share=lambda share: progress("forecast", 0.1 + 0.8 * share),
         )
-        models = np.where(made_by_network(series), model, SEASONAL_PROFILE)
+        models = np.where(by_network, model, SEASONAL_PROFILE)
     else:
         forecasts = reconcile(baseline, series)
         models = np.full(len(series), SEASONAL_PROFILE)

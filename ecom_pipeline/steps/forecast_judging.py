@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
+from ecom_pipeline.forecasting.classes import better_by_class, series_classes
 from ecom_pipeline.forecasting.metrics import bias, coverage, rmsse, wape, weighted_pinball
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.registry import Metric
@@ -91,7 +92,7 @@ def predict_windows(
     """The forecaster's reconciled forecasts at every cutoff: unique_id, ds, cutoff, mean, p05 … p95."""
     predicted = []
     for number, cutoff in enumerate(windows.cutoffs):
-        forecasts = make_forecasts(
+        forecasts, _ = make_forecasts(
             warehouse,
             forecaster,
             windows.series[cutoff],
@@ -103,6 +104,30 @@ def predict_windows(
         )
         predicted.append(forecasts.assign(cutoff=pd.Timestamp(cutoff)))
     return pd.concat(predicted, ignore_index=True)
+
+
+def classes_left_to_profile(warehouse: Warehouse, windows: Windows, predictions: pd.DataFrame) -> tuple[str, ...]:
+    """Classes of products, as they stood at each cutoff, of which the profile's WAPE is no higher than the model's."""
+    found = []
+    for cutoff, series in windows.series.items():
+        products = series[series["level"] == "product"]
+        history = history_of(warehouse, products, covariates=NO_COVARIATES, cutoff=cutoff)
+        found.append(_by_cutoff(series_classes(history).assign(cutoff=pd.Timestamp(cutoff))))
+    classes = pd.concat(found, ignore_index=True)
+    keys = ["unique_id", "cutoff", "ds"]
+    products_only = windows.actual[windows.actual["level"] == "product"]
+    better = better_by_class(
+        _by_cutoff(products_only.merge(predictions, on=keys)),
+        _by_cutoff(products_only[keys].merge(windows.baseline, on=keys)),
+        classes,
+    )
+    present = set(classes["series_class"])
+    return tuple(name for name, which in better.items() if which == "profile" and name in present)
+
+
+def _by_cutoff(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose unique_id tells the cutoffs apart, since a series changes its class."""
+    return rows.assign(unique_id=rows["cutoff"].dt.strftime("%Y%m%d/") + rows["unique_id"])
 
 
 def figures(windows: Windows, predictions: pd.DataFrame) -> tuple[Metric, ...]:

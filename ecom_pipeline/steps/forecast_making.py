@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ecom_pipeline.forecasting.classes import series_classes
 from ecom_pipeline.forecasting.reconciliation import reconcile
 from ecom_pipeline.steps.forecast_frames import history_of, known_ahead
 from ecom_pipeline.steps.forecast_spread import spread_groups
@@ -37,21 +38,37 @@ def make_forecasts(
     horizon: int,
     planned: bool,
     on_share: Callable[[float], None],
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Forecasts of all `series` after `cutoff`, as they are published: unique_id, ds, mean, p05 … p95.
+
+    Also tells which of the series are the network's, (n,) bool. The others have the seasonal profile's: the long tail,
+    and products of the classes on which it did better.
 
     `baseline` holds the profile's forecasts of the same series; `planned` as in `known_ahead`.
     """
     by_network = made_by_network(series)
     asked = series[by_network]
-    parts = [baseline[baseline["unique_id"].isin(series["unique_id"][~by_network])]]
+    parts = []
     for start in range(0, len(asked), PREDICTED_AT_ONCE):
         chosen = asked.iloc[start : start + PREDICTED_AT_ONCE]
         history = history_of(warehouse, chosen, covariates=forecaster.covariates, cutoff=cutoff)
         future = known_ahead(
             warehouse, chosen, covariates=forecaster.covariates, cutoff=cutoff, horizon=horizon, planned=planned
         )
-        parts.append(forecaster.predict(history, future))
+        left = left_to_profile(history, chosen, classes=forecaster.profile_classes)
+        by_network = by_network & ~series["unique_id"].isin(left).to_numpy()
+        forecasts = forecaster.predict(history, future)
+        parts.append(forecasts[~forecasts["unique_id"].isin(left)])
         on_share((start + len(chosen)) / len(asked))
+    parts.append(baseline[baseline["unique_id"].isin(series["unique_id"][~by_network])])
     added_up = reconcile(pd.concat(parts, ignore_index=True), series)
-    return spread_groups(warehouse, added_up, series, cutoff=cutoff)
+    return spread_groups(warehouse, added_up, series, cutoff=cutoff), by_network
+
+
+def left_to_profile(history: pd.DataFrame, series: pd.DataFrame, *, classes: tuple[str, ...]) -> pd.Index:
+    """unique_id of the products among `series` whose class, by their history, is one of `classes`."""
+    if not classes:
+        return pd.Index([], dtype=object)
+    products = series["unique_id"][series["level"] == "product"]
+    found = series_classes(history.loc[history["unique_id"].isin(products), ["unique_id", "ds", "y"]])
+    return pd.Index(found["unique_id"][found["series_class"].isin(classes)])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,7 +25,7 @@ FIT_SHARE = 0.75
 
 Progress = Callable[[str, float], None]
 
-COVARIATES_FILE = "covariates.json"
+FACTS_FILE = "facts.json"
 
 
 class Forecaster(Protocol):
@@ -35,16 +35,21 @@ class Forecaster(Protocol):
     def covariates(self) -> Covariates:
         """Covariates of the frames that it predicts from."""
 
+    @property
+    def profile_classes(self) -> tuple[str, ...]:
+        """Classes of products that are left to the seasonal profile."""
+
     def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
         """unique_id, ds, mean, p05 … p95."""
 
 
 @dataclass(frozen=True)
 class FittedForecaster:
-    """The library's forecaster with the covariates that it knows."""
+    """The library's forecaster with the covariates that it knows, and the classes of products it does not serve."""
 
     forecaster: "SalesForecaster"
     covariates: Covariates
+    profile_classes: tuple[str, ...] = ()
 
     def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
         """unique_id, ds, mean, p05 … p95 for every row of `future`; zero on days that are known to be closed.
@@ -67,20 +72,23 @@ class FittedForecaster:
         """Write the model's files."""
         folder.mkdir(parents=True)
         self.forecaster.save(folder / "network")
-        (folder / COVARIATES_FILE).write_text(
-            json.dumps({"known_future": self.covariates.known_future, "past_only": self.covariates.past_only}),
-            encoding="utf-8",
-        )
+        facts = {
+            "known_future": self.covariates.known_future,
+            "past_only": self.covariates.past_only,
+            "profile_classes": self.profile_classes,
+        }
+        (folder / FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "FittedForecaster":
         """Read what `save` wrote."""
         from ecom_pipeline.forecasting import SalesForecaster
 
-        names = json.loads((folder / COVARIATES_FILE).read_text(encoding="utf-8"))
+        names = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
         return cls(
             forecaster=SalesForecaster.load(folder / "network"),
             covariates=Covariates(known_future=tuple(names["known_future"]), past_only=tuple(names["past_only"])),
+            profile_classes=tuple(names["profile_classes"]),
         )
 
 
@@ -136,7 +144,7 @@ def go_on_from(
     """
     forecaster = _unfitted(fitted.covariates, settings, share=1.0 - FIT_SHARE, on_progress=on_progress)
     forecaster.model_ = fitted.forecaster.model_
-    return FittedForecaster(forecaster=forecaster.update(history), covariates=fitted.covariates)
+    return replace(fitted, forecaster=forecaster.update(history))
 
 
 def _unfitted(covariates: Covariates, settings: Settings, *, share: float, on_progress: Progress) -> "SalesForecaster":

@@ -1,6 +1,7 @@
 """The forecaster in the night: what it publishes, when it trains, what it may see, and what happens when it fails."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
-from ecom_pipeline.steps import forecast, forecast_making, forecast_training
+from ecom_pipeline.steps import forecast, forecast_judging, forecast_making, forecast_training
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.forecast import forecast_sales, train_forecaster
 from ecom_pipeline.steps.forecast_frames import Covariates
@@ -38,10 +39,12 @@ def tiny_networks() -> Iterator[None]:
             settings=TINY,
         )
 
-    original = forecast_training._unfitted
-    forecast_training._unfitted = unfitted
-    yield
-    forecast_training._unfitted = original
+    with pytest.MonkeyPatch.context() as patch:
+        original = forecast_training._unfitted
+        patch.setattr(forecast_training, "_unfitted", unfitted)
+        # After a handful of steps the profile is better at everything; a test below asks what comes of it.
+        patch.setattr(forecast, "classes_left_to_profile", lambda *arguments: ())
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +255,35 @@ def test_the_long_tail_gets_the_profile_and_its_rows_say_so(
     assert set(table[table["model"] == "seasonal_profile"]["series_id"]) == {"a1", "a2", "a3", "b1"}
     wide = table.pivot(index=["measure", "target_date"], columns="series_id", values="mean")
     assert (wide["total"] - wide[["a1", "a2", "a3", "b1", "b2", "b3"]].sum(axis=1)).abs().max() < 1e-6
+
+
+def test_products_of_a_class_that_the_profile_forecasts_better_get_it_and_their_rows_say_so(
+    shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(shop, NIGHT)
+    load = forecast_training.FittedForecaster.load
+    monkeypatch.setattr(
+        forecast_training.FittedForecaster,
+        "load",
+        lambda folder: replace(load(folder), profile_classes=("smooth", "intermittent")),
+    )
+    publish(shop, home, NIGHT)
+    table = rows(shop, NIGHT)
+    assert set(table[table["level"] == "product"]["model"]) == {"seasonal_profile"}
+    assert set(table[table["level"] != "product"]["model"]) == {"lstm"}
+
+
+def test_a_class_is_left_to_the_profile_where_the_profile_was_better_on_the_held_out_days(shop: CoreRows) -> None:
+    build(shop, NIGHT)
+    cutoffs = (day(NIGHT - 14), day(NIGHT - 7))
+    windows = forecast_judging.open_windows(shop.warehouse, cutoffs=cutoffs, horizon=7, active_days=120)
+    keys = ["unique_id", "cutoff", "ds"]
+    truth = windows.baseline.drop(columns="mean").merge(
+        windows.actual[[*keys, "y"]].rename(columns={"y": "mean"}), on=keys
+    )
+    off = windows.baseline.assign(mean=windows.baseline["mean"] + 1000)
+    assert forecast_judging.classes_left_to_profile(shop.warehouse, windows, truth) == ()
+    assert "smooth" in forecast_judging.classes_left_to_profile(shop.warehouse, windows, off)
 
 
 def test_nothing_is_forecast_for_a_day_on_which_the_shop_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
