@@ -56,6 +56,26 @@ WHERE NOT EXISTS (
 ORDER BY future.level, future.series_id
 """
 
+IMPLAUSIBLE_FACTOR = 10
+"""No mean for a day is so many times the highest day that the series ever had: such a network has gone astray."""
+
+_IMPLAUSIBLE = """
+WITH highest AS (
+  SELECT level, series_id, max(quantity) AS quantity, max(revenue) AS revenue
+  FROM feat_sales_daily WHERE date <= :as_of GROUP BY level, series_id
+),
+beside AS (
+  SELECT made.level, made.series_id, made.measure, made.target_date, made.mean,
+         CASE WHEN made.measure = 'quantity' THEN highest.quantity ELSE highest.revenue END AS highest_day
+  FROM sales_forecasts AS made
+  JOIN highest ON highest.level = made.level AND highest.series_id = made.series_id
+  WHERE made.as_of = :as_of
+)
+SELECT level, series_id, measure, target_date, mean, highest_day FROM beside
+WHERE highest_day > 0 AND mean > :factor * highest_day
+ORDER BY level, series_id, measure, target_date
+"""
+
 _ACTIVE = """
 SELECT user_id FROM feat_user_events
 WHERE event NOT IN ('return', 'remove')
@@ -103,7 +123,7 @@ def check_model_cutoffs(warehouse: Warehouse, table: Table, *, as_of: date, run_
 
 
 def check_forecasts(warehouse: Warehouse, *, settings: Settings, as_of: date, run_id: str) -> TableValidation:
-    """Means add up, every series has every day ahead, every series still sold is forecast."""
+    """Means add up and are plausible, every series has every day ahead, every series still sold is forecast."""
     series = warehouse.scalar(
         "SELECT count(*) FROM "
         "(SELECT DISTINCT level, series_id, measure FROM sales_forecasts WHERE as_of = :as_of) AS made",
@@ -112,6 +132,7 @@ def check_forecasts(warehouse: Warehouse, *, settings: Settings, as_of: date, ru
     sums = warehouse.scalar(
         "SELECT count(*) FROM sales_forecasts WHERE as_of = :as_of AND level <> 'product'", {"as_of": as_of}
     )
+    made = warehouse.scalar("SELECT count(*) FROM sales_forecasts WHERE as_of = :as_of", {"as_of": as_of})
     wanted = warehouse.scalar(
         "SELECT count(*) FROM (SELECT DISTINCT level, series_id FROM feat_sales_future) AS wanted"
     )
@@ -145,6 +166,18 @@ def check_forecasts(warehouse: Warehouse, *, settings: Settings, as_of: date, ru
             parameters={"as_of": as_of},
             rows_checked=wanted,
             to_do=RUN_AGAIN,
+        ),
+        wrong_rows(
+            warehouse,
+            "sales_forecasts",
+            rule=f"no mean is more than {IMPLAUSIBLE_FACTOR} times the highest day that the series ever had",
+            name="forecasts_are_plausible",
+            sql=_IMPLAUSIBLE,
+            parameters={"as_of": as_of, "factor": IMPLAUSIBLE_FACTOR},
+            rows_checked=warehouse.scalar(
+                "SELECT count(*) FROM sales_forecasts WHERE as_of = :as_of", {"as_of": as_of}
+            ),
+            to_do="Take the model back (ecom-pipeline models rollback sales_forecaster, or reject) and run the night again.",
         ),
     ]
     return kept(warehouse, "sales_forecasts", "completeness", results, as_of=as_of, run_id=run_id)

@@ -49,7 +49,7 @@ def check(warehouse: Warehouse) -> list[str]:
 def test_forecasts_that_add_up_and_are_complete_pass(warehouse: Warehouse) -> None:
     make_forecasts(warehouse)
     assert check(warehouse) == []
-    assert warehouse.scalar("SELECT count(*) FROM validation_results WHERE suite = 'completeness'") == 3
+    assert warehouse.scalar("SELECT count(*) FROM validation_results WHERE suite = 'completeness'") == 4
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,22 @@ def test_forecasts_that_do_not_are_found(warehouse: Warehouse, change: str, expe
     make_forecasts(warehouse)
     warehouse.run(change)
     assert check(warehouse) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"), [(2.4, []), (2.3, ["forecasts_are_plausible"]), (0.0, []), (-3.0, [])]
+)
+def test_a_mean_far_above_every_day_of_the_past_is_found(
+    warehouse: Warehouse, highest: float, expected: list[str]
+) -> None:
+    make_forecasts(warehouse)
+    for days_before, quantity in ((0, highest), (1, 0.0), (-1, 1000.0)):  # the last is after the night
+        warehouse.run(
+            "INSERT INTO feat_sales_daily (level, series_id, date, quantity, revenue) "
+            "VALUES ('total', 'total', :day, :quantity, 1000)",
+            {"day": NIGHT - timedelta(days=days_before), "quantity": quantity},
+        )
+    assert check(warehouse) == expected
 
 
 def test_sums_that_differ_by_rounding_alone_add_up(warehouse: Warehouse) -> None:
