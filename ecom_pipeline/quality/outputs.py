@@ -174,10 +174,9 @@ def check_forecasts(warehouse: Warehouse, *, settings: Settings, as_of: date, ru
             name="forecasts_are_plausible",
             sql=_IMPLAUSIBLE,
             parameters={"as_of": as_of, "factor": IMPLAUSIBLE_FACTOR},
-            rows_checked=warehouse.scalar(
-                "SELECT count(*) FROM sales_forecasts WHERE as_of = :as_of", {"as_of": as_of}
-            ),
-            to_do="Take the model back (ecom-pipeline models rollback sales_forecaster, or reject) and run the night again.",
+            rows_checked=made,
+            to_do="Take the model back (ecom-pipeline models rollback sales_forecaster, or reject) and run the night "
+            "again.",
         ),
     ]
     return kept(warehouse, "sales_forecasts", "completeness", results, as_of=as_of, run_id=run_id)
