@@ -8,6 +8,7 @@ from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse import Warehouse
 
 # Rows of each file where they are now; purchases that core_events derives from order lines are counted as those.
+# The rows of lookups complete those of other files; of them the ledger's own counts are taken.
 _ROWS_NOW = """
 SELECT file_id, count(*) AS n FROM core_order_lines GROUP BY file_id
 UNION ALL SELECT file_id, count(*) AS n FROM core_events WHERE feed = 'browse' GROUP BY file_id
@@ -21,6 +22,8 @@ UNION ALL SELECT file_id, count(*) AS n FROM duplicates_orders GROUP BY file_id
 UNION ALL SELECT file_id, count(*) AS n FROM duplicates_browse GROUP BY file_id
 UNION ALL SELECT file_id, count(*) AS n FROM duplicates_products GROUP BY file_id
 UNION ALL SELECT file_id, count(*) AS n FROM duplicates_promotions GROUP BY file_id
+UNION ALL SELECT file_id, rows_core + rows_quarantined + rows_duplicate AS n FROM ingest_files
+WHERE starts_with(feed, 'lookup_') AND in_core
 """
 
 LOST_ROWS = f"""

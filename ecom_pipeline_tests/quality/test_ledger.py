@@ -86,6 +86,15 @@ def test_a_row_that_came_twice_or_from_no_file_blocks(warehouse: Warehouse) -> N
     assert failed(warehouse) == ["rows_are_conserved"]
 
 
+def test_rows_of_a_lookup_are_accounted_for_by_the_ledger(warehouse: Warehouse) -> None:
+    add_file(warehouse, 1, core=5)
+    warehouse.run("DELETE FROM core_order_lines")
+    warehouse.run("UPDATE ingest_files SET feed = 'lookup_departments', rows_core = 3, rows_duplicate = 2")
+    assert failed(warehouse) == []
+    warehouse.run("UPDATE ingest_files SET rows_core = 2")
+    assert failed(warehouse) == ["rows_are_conserved"]
+
+
 def test_a_file_that_never_reached_core_blocks(warehouse: Warehouse) -> None:
     add_file(warehouse, 1, core=0, rows_in=4, in_core=False)
     assert failed(warehouse) == ["files_reach_core"]

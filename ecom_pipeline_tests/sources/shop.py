@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecom_pipeline.documents import parse_document
+from ecom_pipeline.quality.ledger import LOST_ROWS
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import CoreReport, LoadReport, SourceProfile, load_landing, update_core
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
@@ -107,7 +108,8 @@ class Shop:
             )
             if unequal:
                 return False
-        return True
+        # and as a night asks it
+        return not self.rows(LOST_ROWS)
 
 
 @contextmanager
