@@ -210,12 +210,18 @@ def _forecast(
     from ecom_pipeline.steps.forecast_baseline import profile_forecasts
     from ecom_pipeline.steps.forecast_frames import series_of_night
     from ecom_pipeline.steps.forecast_making import make_forecasts
-    from ecom_pipeline.steps.forecast_training import FittedForecaster
+    from ecom_pipeline.steps.forecast_training import FittedForecaster, training_settings
 
     registry = Registry(home, settings)
     champion = registry.champion(MODEL, night)
     if champion is None:
         raise ScenarioError(f"No forecaster is champion on the night of {night}.")
+    known, wanted = champion.manifest.settings, training_settings(settings)
+    if any(known.get(name) != wanted[name] for name in ("format", "horizon_days")):
+        raise ScenarioError(
+            f"The forecaster {champion.name} was made by another version of ecom_pipeline, or for another horizon. "
+            "Run the night again, which trains one that can be read, then the scenario."
+        )
     forecaster = FittedForecaster.load(registry.folder(champion) / SERVING)
     if not set(PROMOTION_COLUMNS) & set(forecaster.covariates.known_future):
         raise ScenarioError(

@@ -100,7 +100,7 @@ function showSeries() {
   const series = shownSeries();
   const shown = shownDays(series);
   const words = shown.measure === 'revenue' ? 'revenue' : 'units';
-  const detail = [series.category, series.first_seen ? `first seen ${shortDay(series.first_seen)}` : null, series.fallback ? 'seasonal profile' : null].filter(Boolean).join(' · ');
+  const detail = [series.category, series.first_seen ? `first seen ${shortDay(series.first_seen)}` : null, series.model === 'seasonal_profile' ? 'made by the seasonal profile' : null].filter(Boolean).join(' · ');
   byId('forecast-name').replaceChildren(series.name, detail ? element('small', {}, detail) : '');
   const {last_week: lastWeek, next_week: nextWeek, ahead, baseline} = series.totals[shown.measure];
   const tiles = [
