@@ -13,7 +13,7 @@ from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.registry import Metric
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, profile_forecasts
 from ecom_pipeline.steps.forecast_frames import Covariates, history_of, series_at_cutoff
-from ecom_pipeline.steps.forecast_making import make_forecasts
+from ecom_pipeline.steps.forecast_making import made_by_network, make_forecasts
 from ecom_pipeline.steps.forecast_training import Forecaster
 from ecom_pipeline.warehouse import Warehouse
 
@@ -107,10 +107,13 @@ def predict_windows(
 
 
 def classes_left_to_profile(warehouse: Warehouse, windows: Windows, predictions: pd.DataFrame) -> tuple[str, ...]:
-    """Classes of products, as they stood at each cutoff, of which the profile's WAPE is no higher than the model's."""
+    """Classes of products, as they stood at each cutoff, of which the profile's WAPE is no higher than the model's.
+
+    Only products that the network forecasts are asked; the long tail has the profile's forecasts anyway.
+    """
     found = []
     for cutoff, series in windows.series.items():
-        products = series[series["level"] == "product"]
+        products = series[(series["level"] == "product") & made_by_network(series)]
         history = history_of(warehouse, products, covariates=NO_COVARIATES, cutoff=cutoff)
         found.append(_by_cutoff(series_classes(history).assign(cutoff=pd.Timestamp(cutoff))))
     classes = pd.concat(found, ignore_index=True)
