@@ -12,7 +12,7 @@ import numpy as np
 from ecom_pipeline.forecasting.windows import BASES
 
 Loss = Literal["absolute", "squared", "poisson"]
-LARGEST_FACTOR = 1.6
+LARGEST_FACTOR = 1.3
 LEAST_MEAN = 1e-3
 PULL = 0.05
 """Share of the network's own loss that leaving it entirely must earn back."""
@@ -60,7 +60,8 @@ def combination_weights(
 
     Minimises the weighted loss relative to the network's own by exponentiated gradient (Kivinen and Warmuth 1997): the
     absolute error for medians; for means, whose sums must come out right, the squared error or, where nothing is
-    negative, the Poisson deviance, which outlying days cannot rule.
+    negative, the Poisson deviance, which outlying days cannot rule; half and half with the absolute error where more
+    than half of the dates have sales, since elsewhere its minimiser is next to nothing.
     """
     count = members.shape[1]
     logits = np.zeros(count)
@@ -81,6 +82,8 @@ def combination_weights(
             slope = 2 * weight * (forecast - y) / squared
         else:
             slope = 2 * weight * (1 - y / np.maximum(forecast, LEAST_MEAN)) / deviance
+            if (y > 0).mean() > 0.5:
+                slope = 0.5 * slope + 0.5 * weight * np.sign(forecast - y) / absolute
         gradient = members.T @ slope
         gradient[:networks] -= PULL
         logits -= rate * (gradient - gradient @ share)

@@ -272,8 +272,8 @@ def loss_of(output: dict[str, tf.Tensor], batch: dict[str, tf.Tensor], config: N
         total = 0.5 * total + 0.5 * pinball(linked_target(batch, config.link), output["v"])
     if config.mean_loss == "poisson" and not config.allow_negative:
         mean = tf.maximum(output["mean"], 1e-3)
-        # In units of sales, not of the window's size: only then do means add up to what is sold in all.
-        size = tf.minimum(batch["size"], LARGEST_SIZE)[:, None]
+        # Between units of the window's size, in which windows count alike, and of sales, in which means add up.
+        size = tf.sqrt(tf.minimum(batch["size"], LARGEST_SIZE))[:, None]
         total += 0.5 * size * (mean - tf.minimum(batch["target"], LARGEST_TARGET) * tf.math.log(mean))
     else:
         total += 0.5 * tf.square(tf.clip_by_value(target - output["mean"], -30.0, 30.0))
