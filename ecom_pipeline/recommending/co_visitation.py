@@ -129,11 +129,12 @@ class _EventsByItem:
 
     @classmethod
     def of(cls, log: EventSequences) -> "_EventsByItem":
+        place = np.int32 if len(log.items) < np.iinfo(np.int32).max // 2 else np.int64
         return cls(
-            positions=np.argsort(log.items, kind="stable"),
+            positions=np.argsort(log.items, kind="stable").astype(place),
             offsets=offsets_of(np.bincount(log.items, minlength=log.n_items)),
-            first=np.repeat(log.offsets[:-1], log.lengths),
-            last=np.repeat(log.offsets[1:], log.lengths),
+            first=np.repeat(log.offsets[:-1].astype(place), log.lengths),
+            last=np.repeat(log.offsets[1:].astype(place), log.lengths),
         )
 
 
@@ -175,7 +176,7 @@ def _count(
     """
     at = events.positions[events.offsets[low] : events.offsets[high], None]
     row = np.repeat(np.arange(low, high, dtype=np.int32), np.diff(events.offsets[low : high + 1]))
-    distance = np.arange(1, settings.window + 1)
+    distance = np.arange(1, settings.window + 1, dtype=at.dtype)
     step = np.concatenate([distance, -distance]) if settings.backward else distance
     strength = (settings.decay ** (np.abs(step) - 1) * np.where(step > 0, 1.0, settings.backward)).astype(np.float32)
     other = at + step

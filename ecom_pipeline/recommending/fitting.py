@@ -70,24 +70,28 @@ def fit(log: EventSequences, plan: Plan) -> Fitted:
     part took."""
     if plan.model == "popularity":
         return Fitted(ranker=_popularity(log, plan), report={"model": "popularity"})
-    how = choose_holdout(log, repeats_allowed=plan.repeats_allowed)
-    train, cases = hold_out(log, how=how, seed=plan.seed)
     report: dict[str, Any] = {
         "model": plan.model,
-        "holdout": how,
         "n_events": len(log.items),
         "n_users": len(log),
         "n_items": log.n_items,
-        "validation_cases": len(cases),
         "validation": {},
         "seconds": {},
         "losses": {},
     }
     if plan.model == "co_visitation":
-        return _fit_co_visitation(log, train, cases, plan, report)
+        return _fit_co_visitation(log, plan, report)
     if plan.model in NETWORKS:
-        return _fit_network_alone(log, train, cases, plan, report)
-    return _fit_blend(log, train, cases, plan, report)
+        return _fit_network_alone(log, plan, report)
+    return _fit_blend(log, plan, report)
+
+
+def _held_out(log: EventSequences, plan: Plan, report: dict[str, Any]) -> tuple[EventSequences, Cases]:
+    """The log before the held-out events, and the cases that they make; the report says how and how many."""
+    how = choose_holdout(log, repeats_allowed=plan.repeats_allowed)
+    train, cases = hold_out(log, how=how, seed=plan.seed)
+    report |= {"holdout": how, "validation_cases": len(cases)}
+    return train, cases
 
 
 def refit(log: EventSequences, plan: Plan, before: Ranker, report: dict[str, Any], known: np.ndarray) -> Fitted:
@@ -142,9 +146,8 @@ def _popularity(log: EventSequences, plan: Plan) -> Ranker:
     return _alone(PopularitySource(popularity.scores()), popularity, plan)
 
 
-def _fit_co_visitation(
-    log: EventSequences, train: EventSequences, cases: Cases, plan: Plan, report: dict[str, Any]
-) -> Fitted:
+def _fit_co_visitation(log: EventSequences, plan: Plan, report: dict[str, Any]) -> Fitted:
+    train, cases = _held_out(log, plan, report)
     grid = [
         CoVisitationSettings(history_decay=decay, target_power=power, repeats=plan.repeats_allowed)
         for decay in (0.5, 0.7)
@@ -174,9 +177,8 @@ def _fit_co_visitation(
     )
 
 
-def _fit_network_alone(
-    log: EventSequences, train: EventSequences, cases: Cases, plan: Plan, report: dict[str, Any]
-) -> Fitted:
+def _fit_network_alone(log: EventSequences, plan: Plan, report: dict[str, Any]) -> Fitted:
+    train, cases = _held_out(log, plan, report)
     name = str(plan.model)
     spectral = Spectral.fit(CoVisitation.fit(train, LONG).matrix, width=WIDTH, seed=plan.seed)
     first, fits = _train(train, plan, (name,), spectral=spectral, share=NETWORK_SHARE, span=(0.05, 0.45))
@@ -198,7 +200,8 @@ def _fit_network_alone(
     )
 
 
-def _fit_blend(log: EventSequences, train: EventSequences, cases: Cases, plan: Plan, report: dict[str, Any]) -> Fitted:
+def _fit_blend(log: EventSequences, plan: Plan, report: dict[str, Any]) -> Fitted:
+    train, cases = _held_out(log, plan, report)
     clock = time.monotonic
     begun = clock()
     plan.say("counting", 0.0)
@@ -221,6 +224,8 @@ def _fit_blend(log: EventSequences, train: EventSequences, cases: Cases, plan: P
         budget=plan.budget,
     )
     report["seconds"]["reranker"], begun = clock() - begun, clock()
+    # on a large log the second fit would not fit beside the first; only its networks are gone on from
+    del train, cases, counted, sources
     plan.say("refitting", 0.7)
     counted = fit_counting_sources(log, repeats_allowed=plan.repeats_allowed, traits=plan.traits, seed=plan.seed)
     networks, again = _train(
