@@ -4,6 +4,7 @@ Imports TensorFlow. `Trainer.step` is the whole training step (gradient tape and
 can run the same step and sum its gradients; nothing here uses `model.fit`.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -95,7 +96,11 @@ class Trainer:
 
     def epoch(self, *, rate_from: float, rate_to: float, deadline: float | None = None) -> float:
         """One pass over the log with a learning rate that falls linearly, cut short at `deadline`
-        (`time.monotonic`); the mean loss."""
+        (`time.monotonic`); the mean loss.
+
+        Raises:
+            ArithmeticError: if the training has diverged.
+        """
         settings = self.settings
         prepared = list(
             batches(self.log, length=self.network.settings.length, positions=settings.positions, rng=self.rng)
@@ -109,7 +114,10 @@ class Trainer:
             )
             rate = rate_from + (rate_to - rate_from) * number / max(len(prepared), 1)
             losses.append(self._step(batch.inputs, batch.targets, negatives.astype(np.int32), np.float32(rate)))
-        return float(np.mean([loss.numpy() for loss in losses])) if losses else 0.0
+        mean = float(np.mean([loss.numpy() for loss in losses])) if losses else 0.0
+        if not math.isfinite(mean):
+            raise ArithmeticError("the training of the network diverged: its loss is not a finite number")
+        return mean
 
     def step(self, inputs: tf.Tensor, targets: tf.Tensor, negatives: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         """Gradient and update of one batch; the loss."""

@@ -1,13 +1,14 @@
 """The recommender of a night: trained when due, judged on held-out days, kept or not, and registered."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, global_temporal_split
+from ecom_pipeline.recommending.evaluation import TemporalSplit
 from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import (
@@ -112,6 +113,39 @@ def _train_if_due(
                 f"something in them, {FEWEST_CASES} are needed to judge a model",
             )
         )
+    try:
+        return _train(
+            warehouse,
+            registry,
+            register,
+            events=events,
+            split=split,
+            cutoff=cutoff,
+            settings=settings,
+            as_of=as_of,
+            progress=progress,
+        )
+    except ArithmeticError as error:  # the champion, or the floor, goes on
+        return register(Verdict("rejected", f"the training went wrong: {error}"))
+
+
+def _train(
+    warehouse: Warehouse,
+    registry: Registry,
+    register: Callable[..., ModelVersion],
+    *,
+    events: pa.Table,
+    split: TemporalSplit,
+    cutoff: datetime,
+    settings: Settings,
+    as_of: date,
+    progress: Progress,
+) -> ModelVersion:
+    """Fit on the events before the split, judge on those after it, fit on all, and register the outcome.
+
+    Raises:
+        ArithmeticError: if a training diverges.
+    """
     names = item_names(warehouse)
     judged = _fit(
         settings, split.train, names, lambda stage, share: progress(f"{stage} before the held-out days", 0.4 * share)

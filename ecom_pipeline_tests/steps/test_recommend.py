@@ -254,6 +254,21 @@ def test_a_real_network_is_trained_saved_and_used(shop: CoreRows, tmp_path: Path
     assert tables(shop, NIGHT)["recommendations"]["source"].eq("gru").any()
 
 
+def test_a_training_that_diverges_is_rejected_and_the_floor_stands_in(shop: CoreRows, tmp_path: Path) -> None:
+    from ecom_pipeline.recommending import training
+
+    loss = training.sampled_softmax
+    own = new_home(tmp_path)
+    shop.build(NIGHT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "sampled_softmax", lambda *parts: loss(*parts) * float("nan"))
+        version = train(shop, own, NIGHT, next_item_model="gru")
+    assert version.decision == "rejected" and not version.usable
+    assert "diverged" in version.reason
+    reports = publish(shop, own, NIGHT, next_item_model="gru")
+    assert reports[0].fallback and reports[0].rows > 0
+
+
 def test_too_few_events_are_said_and_popular_products_stand_in(shop: CoreRows, tmp_path: Path) -> None:
     own = new_home(tmp_path)
     shop.build(4)
