@@ -17,7 +17,7 @@ def write(home: Path, text: str) -> Home:
 def test_a_profile_is_all_that_a_shop_must_name(tmp_path: Path) -> None:
     settings = write(tmp_path, "profile: sample\n").settings()
     assert settings == Settings(profile="sample")
-    assert (settings.horizon_days, settings.forecast_cell, settings.keep_nights) == (28, "lstm", 400)
+    assert (settings.horizon_days, settings.forecast_cell, settings.keep_nights) == (28, "lstm", 90)
 
 
 def test_every_setting_has_a_description_and_all_but_the_profile_a_default_that_is_valid() -> None:
