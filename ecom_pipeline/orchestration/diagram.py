@@ -28,6 +28,7 @@ GAP = 9
 COLUMN = 246
 TOP = 46
 MARGIN = 16
+BEND = 42
 SWEEPS = 12
 
 
@@ -57,7 +58,7 @@ def draw(definitions: dg.Definitions) -> str:
         for index, names in enumerate(columns.values())
         for row, name in enumerate(names)
     }
-    width = 2 * MARGIN + (len(columns) - 1) * COLUMN + BOX[0]
+    width = 2 * MARGIN + (len(columns) - 1) * COLUMN + BOX[0] + BEND
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
@@ -113,7 +114,7 @@ def _edge(source: tuple[float, float], target: tuple[float, float], group: str) 
     bend = (x1 + x2) / 2
     if x2 < x1:  # inside one layer
         x2 += BOX[0]
-        bend = x1 + 42
+        bend = x1 + BEND
     curve = f"M{x1:g} {y1:g}C{bend:g} {y1:g} {bend:g} {y2:g} {x2:g} {y2:g}"
     return f'<path d="{curve}" fill="none" stroke="{LAYERS[group]}" stroke-opacity=".32"/>'
 
