@@ -36,8 +36,16 @@ def case_gains(ranks: np.ndarray, k: int) -> dict[str, np.ndarray]:
 
 
 def interval(gains: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a mean by the normal approximation, cases taken as independent."""
-    if len(gains) < 2:
+    """95 % interval of the mean of gains between 0 and 1, cases taken as independent: the score interval of Wilson,
+    Probable Inference, the Law of Succession, and Statistical Inference (1927).
+
+    It stays between 0 and 1, and says something of a handful of cases too. For hits it is exact in that sense; for
+    gains in between, whose variance is smaller, it is cautious.
+    """
+    count = len(gains)
+    if count < 2:
         return float("nan"), float("nan")
-    half = Z_95 * float(gains.std(ddof=1)) / np.sqrt(len(gains))
-    return float(gains.mean()) - half, float(gains.mean()) + half
+    mean, weight = float(gains.mean()), Z_95**2 / count
+    centre = mean + weight / 2
+    half = np.sqrt(weight * (mean * (1.0 - mean) + weight / 4))
+    return max(0.0, float(centre - half) / (1 + weight)), min(1.0, float(centre + half) / (1 + weight))
