@@ -59,6 +59,8 @@ SETTINGS = {
     "recommendations_per_user": 5,
     "similar_items_per_item": 5,
     "retrain_after_days": 1,
+    # a day of few orders may have one bad row in six
+    "max_bad_row_share": 1,
     "threads": 1,
 }
 SHORT_PLAN = {"steps": 10, "final_steps": 10, "update_steps": 10, "units": 8, "hidden": 8, "batch_size": 16}

@@ -30,6 +30,9 @@ EFFECT_LIMIT = 8.0
 YEARS_FOR_SEASON = 1.6
 SPARSE_SALES = 30
 """Dates with sales up to which a series counts as sparse: its scale borrows from the others."""
+LEAST_SALES = 1e-12
+"""Sales in all below which a series counts as one without sales: dividing by so little would overflow."""
+
 PRIOR_SALES = 3.0
 
 
@@ -78,7 +81,7 @@ def series_scale(y: np.ndarray, season: Season) -> np.ndarray:
     own = with_sales / np.maximum(dates, 1)
     typical = with_sales[sparse].sum() / dates[sparse].sum() if sparse.any() else 1.0
     rate = np.where(sparse, (with_sales + PRIOR_SALES) / (dates + PRIOR_SALES / typical), own)
-    return np.where(total > 0, total / np.maximum(with_sales, 1) * rate, np.nan)
+    return np.where(total > LEAST_SALES, total / np.maximum(with_sales, 1) * rate, np.nan)
 
 
 def outlier_cap(z: np.ndarray) -> np.ndarray:
