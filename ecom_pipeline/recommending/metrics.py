@@ -48,4 +48,6 @@ def interval(gains: np.ndarray) -> tuple[float, float]:
     mean, weight = float(gains.mean()), Z_95**2 / count
     centre = mean + weight / 2
     half = np.sqrt(weight * (mean * (1.0 - mean) + weight / 4))
-    return max(0.0, float(centre - half) / (1 + weight)), min(1.0, float(centre + half) / (1 + weight))
+    low, high = float(centre - half) / (1 + weight), float(centre + half) / (1 + weight)
+    # the mean lies within, 0 and 1 are its bounds: only rounding says otherwise
+    return max(0.0, min(low, mean)), min(1.0, max(high, mean))

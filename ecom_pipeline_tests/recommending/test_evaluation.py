@@ -55,6 +55,15 @@ def test_an_interval_covers_the_mean_and_shrinks_with_more_cases() -> None:
     assert high - low == pytest.approx(wide / 4, rel=0.02)
 
 
+@given(hits=st.integers(0, 300), misses=st.integers(0, 300))
+def test_an_interval_holds_the_mean_and_stays_between_zero_and_one(hits: int, misses: int) -> None:
+    gains = np.repeat([1.0, 0.0], [hits, misses])
+    if len(gains) > 1:
+        low, high = interval(gains)
+        assert 0.0 <= low <= gains.mean() <= high <= 1.0
+        assert low < high
+
+
 def test_the_whole_catalogue_is_ranked_and_an_unknown_target_is_a_miss() -> None:
     # popularity ranks items 5, 4, 3, … by their counts
     items = np.repeat(np.arange(6), np.arange(1, 7))

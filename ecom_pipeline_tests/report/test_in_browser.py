@@ -175,7 +175,7 @@ def test_measure_range_user_funnel_and_paths_answer_to_a_click(page: Page) -> No
 
 
 def test_what_is_hidden_takes_no_room(page: Page) -> None:
-    assert page.run("getComputedStyle(document.getElementById('measure')).display") != "none"
+    assert page.run("getComputedStyle(document.getElementById('measure')).display") == "flex"
     assert page.run("getComputedStyle(document.getElementById('series-picker')).display") == "none"
 
 
