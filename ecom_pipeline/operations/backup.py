@@ -4,7 +4,6 @@ A backup is a folder: a copy of the home as no run changes it (the warehouse's q
 files and their SHA-256. Databases are copied by their own means, so that a UI that is open does not spoil them.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,15 +11,14 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ecom_pipeline import __version__
 from ecom_pipeline.settings import Home
-from ecom_pipeline.warehouse.duckdb_engine import POLL_SECONDS
+from ecom_pipeline.warehouse.queue import queued
 
 LIST_FILE = "backup.json"
 HOME_FOLDER = "home"
@@ -59,7 +57,7 @@ def back_up(home: Home, target: Path, *, on_wait: Callable[[float], None] | None
     target.parent.mkdir(parents=True, exist_ok=True)
     incoming = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.incoming")
     try:
-        with queued(home, on_wait=on_wait):
+        with queued(home.warehouse_file, on_wait=on_wait):
             listed = _copy_home(home, incoming / HOME_FOLDER)
         about = {
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,24 +99,6 @@ def restore(backup: Path, home: Home) -> int:
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
     return len(listed)
-
-
-@contextmanager
-def queued(home: Home, *, on_wait: Callable[[float], None] | None = None) -> Iterator[None]:
-    """Wait in the queue for the warehouse, and keep runs from it meanwhile."""
-    lock_file = home.warehouse_file.with_name(f"{home.warehouse_file.name}.lock")
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("w") as lock:
-        started = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if on_wait is not None:
-                    on_wait(time.monotonic() - started)
-                time.sleep(POLL_SECONDS)
-        yield
 
 
 def _copy_home(home: Home, target: Path) -> dict[str, str]:

@@ -3,11 +3,9 @@
 It changes nothing. The warehouse is looked at only while no run has it.
 """
 
-import fcntl
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +19,7 @@ from ecom_pipeline.registry.folders import INCOMING, checksums
 from ecom_pipeline.registry.manifest import MANIFEST_FILE, MODEL_NAMES, Manifest
 from ecom_pipeline.settings import Home
 from ecom_pipeline.sources.profile import read_profile
+from ecom_pipeline.warehouse.queue import held_back
 
 Level = Literal["ok", "note", "damaged"]
 Part = Literal["settings", "warehouse", "ledger", "published", "models", "dagster", "disk"]
@@ -91,20 +90,6 @@ def read_through(connection: duckdb.DuckDBPyConnection) -> int:
     return len(tables)
 
 
-@contextmanager
-def held_back(home: Home) -> Iterator[bool]:
-    """Whether the warehouse is free; while inside, no run can take it."""
-    lock_file = home.warehouse_file.with_name(f"{home.warehouse_file.name}.lock")
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
 def _settings(home: Home) -> Iterator[Finding]:
     try:
         settings = home.settings()
@@ -122,7 +107,7 @@ def _warehouse(home: Home) -> Iterator[Finding]:
     if not file.exists():
         yield Finding("warehouse", "note", f"{file}: not there yet; the first night makes it")
         return
-    with held_back(home) as is_free:
+    with held_back(home.warehouse_file) as is_free:
         if not is_free:
             yield Finding("warehouse", "note", f"{file}: a run has it; ask again when it has ended")
             return

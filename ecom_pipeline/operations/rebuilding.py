@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES, Table, literal
-from ecom_pipeline.operations.backup import queued
 from ecom_pipeline.settings import Home
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
+from ecom_pipeline.warehouse.queue import queued
 
 NOT_KEPT = frozenset({"about", "ingest_files", "quarantine_summary"})
 """Published tables that the next night makes anew from landing."""
@@ -32,7 +32,7 @@ def rebuild(home: Home) -> RebuildReport:
         duckdb.Error: if the published file is damaged too; the new warehouse then stays empty, and landing fills it.
     """
     moved = None
-    with queued(home):
+    with queued(home.warehouse_file):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         for suffix in ("", ".wal"):
             file = home.warehouse_file.with_name(home.warehouse_file.name + suffix)

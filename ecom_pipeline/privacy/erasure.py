@@ -16,7 +16,6 @@ from pathlib import Path
 import duckdb
 
 from ecom_pipeline.contracts import ALL_TABLES, literal
-from ecom_pipeline.operations.backup import queued
 from ecom_pipeline.privacy.forgotten import Forgotten, add_to_list, privacy_folder
 from ecom_pipeline.privacy.pseudonyms import hash_key
 from ecom_pipeline.privacy.traces import (
@@ -41,6 +40,7 @@ from ecom_pipeline.sources.staging import raw_rows, tried
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
 from ecom_pipeline.warehouse.publishing import publish
+from ecom_pipeline.warehouse.queue import queued
 
 SYNTHETIC = "sample"
 RECEIPTS = "receipts"
@@ -265,7 +265,7 @@ def _forget_models(home: Home, settings: Settings, first_seen: date | None) -> t
 
 def _rewrite_warehouse(home: Home) -> None:
     """Copy the warehouse to a new file: deleted rows stay in the free blocks of the old one."""
-    with queued(home):
+    with queued(home.warehouse_file):
         file = home.warehouse_file
         incoming = file.with_name(f".{file.name}.rewriting")
         incoming.unlink(missing_ok=True)

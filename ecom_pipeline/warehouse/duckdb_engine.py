@@ -1,7 +1,5 @@
 """The DuckDB warehouse: opening it (one process at a time, the others queue), transactions, writing contract tables."""
 
-import fcntl
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -13,13 +11,13 @@ import pyarrow as pa
 
 from ecom_pipeline.contracts import ALL_TABLES, Table, comment_statements, create_statement, literal
 from ecom_pipeline.settings import Settings
+from ecom_pipeline.warehouse.queue import queued
 from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, sql_text
 
 Parameters = Mapping[str, Any]
 
 # One format for both generations of clients that we support; see docs/decisions.md.
 STORAGE_VERSION = "v1.4.0"
-POLL_SECONDS = 0.2
 
 
 class WarehouseError(RuntimeError):
@@ -224,23 +222,12 @@ def open_warehouse(
 ) -> Iterator[Warehouse]:
     """Open the warehouse for this process alone; while another process has it, wait in the queue.
 
-    The queue is an advisory lock beside the file: the kernel frees it when a process dies, however it dies.
     `on_wait(seconds)` is called while waiting, so that the caller can say so.
 
     Raises:
         WarehouseError: if the file is not a DuckDB database that this version can read.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with (file.parent / f"{file.name}.lock").open("w") as lock:
-        started = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if on_wait is not None:
-                    on_wait(time.monotonic() - started)
-                time.sleep(POLL_SECONDS)
+    with queued(file, on_wait=on_wait):
         connection = _connect(file, settings)
         try:
             warehouse = Warehouse(connection)
