@@ -144,7 +144,8 @@ VALIDATION_RESULTS = Table(
         Column(
             "suite",
             "VARCHAR",
-            "contract (the table's own rules), or what else asked: health, ledger, bad_rows, models, completeness.",
+            "contract (the table's own rules), or what else asked: health, ledger, bad_rows, models, completeness, "
+            "track_record.",
             nullable=False,
         ),
         Column("rule", "VARCHAR", "What was expected, in words.", nullable=False),

@@ -18,6 +18,7 @@ from ecom_pipeline.quality import (
     check_health,
     check_model_cutoffs,
     check_recommendations,
+    check_track_record,
     validate,
 )
 from ecom_pipeline.quality.health import FeedTable
@@ -98,6 +99,16 @@ def _beyond_contract() -> dict[str, list[Question]]:
             deps=("feat_sales_future",),
         )
     )
+    questions["sales_forecast_accuracy"] = [
+        Question(
+            name="track_record",
+            description="Forecasts of the last eight weeks kept their promises: 80 % intervals hold 80 % of what came, "
+            "means are right on average and better than the seasonal profile's.",
+            blocking=False,
+            ask=lambda shop, step: check_track_record(shop.warehouse, as_of=step.as_of, run_id=step.run_id),
+            deps=("feat_sales_daily",),
+        )
+    ]
     questions["recommendations"].append(
         Question(
             name="complete",

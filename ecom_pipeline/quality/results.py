@@ -12,7 +12,7 @@ import pyarrow as pa
 from ecom_pipeline.contracts import Severity, table
 from ecom_pipeline.warehouse import Warehouse
 
-Suite = Literal["contract", "health", "ledger", "bad_rows", "models", "completeness"]
+Suite = Literal["contract", "health", "ledger", "bad_rows", "models", "completeness", "track_record"]
 """What asked: the table's contract, or one of the checks beyond it. Each replaces its own results."""
 
 
