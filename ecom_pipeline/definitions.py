@@ -20,6 +20,7 @@ from ecom_pipeline.orchestration.assets.report import report_asset
 from ecom_pipeline.orchestration.assets.rescoring import rescoring_asset
 from ecom_pipeline.orchestration.assets.scenarios import scenario_asset, scenario_job
 from ecom_pipeline.orchestration.assets.trajectories import trajectory_assets
+from ecom_pipeline.orchestration.crashed_runs import crashed_runs_sensor
 from ecom_pipeline.orchestration.jobs import INGEST_JOB, ingest_job, night_schedule, nightly_job
 from ecom_pipeline.orchestration.landing import landing_sensor
 from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE, last_day_of_sample, night_partitions
@@ -46,6 +47,7 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
     partitions = night_partitions(profile.shop.time_zone, until=last_day_of_sample(settings.profile))
     # The sample shop gets no new data, and a home that is not made yet cannot run; there, nothing starts by itself.
     runs_by_itself = is_made and settings.profile != SAMPLE_PROFILE
+    watches = dg.DefaultSensorStatus.RUNNING if is_made else dg.DefaultSensorStatus.STOPPED
     return dg.Definitions(
         assets=[
             *ingest_assets(profile),
@@ -73,10 +75,8 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
                 INGEST_JOB,
                 default_status=dg.DefaultSensorStatus.RUNNING if runs_by_itself else dg.DefaultSensorStatus.STOPPED,
             ),
-            *alert_sensors(
-                shop_home,
-                default_status=dg.DefaultSensorStatus.RUNNING if is_made else dg.DefaultSensorStatus.STOPPED,
-            ),
+            *alert_sensors(shop_home, default_status=watches),
+            crashed_runs_sensor(shop_home, default_status=watches),
         ],
         resources={
             "shop": shop_resource(shop_home.root),

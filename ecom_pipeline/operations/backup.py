@@ -23,7 +23,7 @@ from ecom_pipeline.warehouse.queue import queued
 LIST_FILE = "backup.json"
 HOME_FOLDER = "home"
 _LEFT_OUT = (".lock", ".tmp", "-journal", "-wal", "-shm")
-_FOLDERS_LEFT_OUT = {"spill", "__pycache__"}
+_FOLDERS_LEFT_OUT = {"spill", "__pycache__", "running"}
 
 
 class BackupError(RuntimeError):

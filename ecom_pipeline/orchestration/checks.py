@@ -7,7 +7,7 @@ import dagster as dg
 
 from ecom_pipeline.orchestration.presentation import markdown_table
 from ecom_pipeline.orchestration.recording import Step, recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.quality.results import CheckResult, TableValidation
 
 WORST_SHOWN = 20
@@ -38,7 +38,7 @@ def table_checks(asset: str, questions: Sequence[Question]) -> dg.AssetChecksDef
         for question in questions
     ]
 
-    @dg.multi_asset_check(name=f"{asset}{CHECKS_SUFFIX}", specs=specs)
+    @dg.multi_asset_check(name=f"{asset}{CHECKS_SUFFIX}", pool=WAREHOUSE_POOL, specs=specs)
     def checks(context: dg.AssetCheckExecutionContext, shop: dg.ResourceParam[Shop]) -> Iterator[dg.AssetCheckResult]:
         with recorded_step(context, shop) as step:
             found = [(question.name, question.ask(shop, step)) for question in questions]

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import dagster as dg
 
+from ecom_pipeline.orchestration.crashed_runs import alive
 from ecom_pipeline.orchestration.observing import RunObserver, SilentObserver
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import SourceProfile, read_profile
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 
 SECONDS_BETWEEN_NOTICES = 30.0
+WAREHOUSE_POOL = "warehouse"
+"""Runs with a step in this pool, and that is every run, go one at a time; dagster.yaml of the home sets the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ def shop_resource(root: Path) -> dg.ResourceDefinition:
         description=f"The shop home {root.name}: settings, source profile, and its warehouse, open for this run alone.",
     )
     def shop(context: dg.InitResourceContext) -> Iterator[Shop]:
+        if context.run is None:
+            raise dg.DagsterInvariantViolationError("the shop is opened for a run, and there is none")
         home = Home(root)
         settings = home.settings()
         observer: RunObserver = context.resources.observer
@@ -52,7 +57,10 @@ def shop_resource(root: Path) -> dg.ResourceDefinition:
                 )
                 next_notice = seconds + SECONDS_BETWEEN_NOTICES
 
-        with open_warehouse(home.warehouse_file, settings, on_wait=say_so) as warehouse:
+        with (
+            alive(home, context.run.run_id),
+            open_warehouse(home.warehouse_file, settings, on_wait=say_so) as warehouse,
+        ):
             yield Shop(
                 home=home,
                 settings=settings,

@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 
 from ecom_pipeline.definitions import build_defs
-from ecom_pipeline.operations.alerts import is_wanted
+from ecom_pipeline.operations.alerts import Kind, is_wanted
 from ecom_pipeline.orchestration.alerting import LONGEST_MESSAGE, TOLD_TAG, failed_before, tell
+from ecom_pipeline.orchestration.crashed_runs import DIED, mark_dead_runs
 from ecom_pipeline.orchestration.instance import instance_of
 from ecom_pipeline.orchestration.jobs import NIGHTLY_JOB
 from ecom_pipeline.orchestration.observing import RunObserver
@@ -82,6 +83,8 @@ def run_night(
     definitions = build_defs(home.root, {"observer": observer_resource(observer), **(overrides or {})})
     job = definitions.resolve_job_def(NIGHTLY_JOB)
     with instance_of(home) as instance:
+        for run in mark_dead_runs(home, instance):
+            _tell_of(home, instance, run, "failure", DIED)
         result = job.execute_in_process(
             instance=instance,
             partition_key=as_of.isoformat(),
@@ -119,8 +122,12 @@ def _tell(home: Home, instance: dg.DagsterInstance, run_id: str, failures: tuple
         return
     first = next((failure for failure in failures if not failure.blocked), failures[0]) if failures else None
     message = f"{first.step}: {first.message}"[:LONGEST_MESSAGE] if first is not None else ""
-    tell(home, "failure" if failures else "recovery", run, message)
-    instance.add_run_tags(run_id, {TOLD_TAG: "true"})
+    _tell_of(home, instance, run, "failure" if failures else "recovery", message)
+
+
+def _tell_of(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun, kind: Kind, message: str) -> None:
+    tell(home, kind, run, message)
+    instance.add_run_tags(run.run_id, {TOLD_TAG: "true"})
 
 
 def _failures(events: Sequence[dg.DagsterEvent]) -> tuple[Failure, ...]:

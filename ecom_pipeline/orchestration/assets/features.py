@@ -6,7 +6,7 @@ from ecom_pipeline.contracts import Table, tables_of_layer
 from ecom_pipeline.orchestration.lineage import tables_read_by
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.steps.features import build_feature
 
 
@@ -20,7 +20,7 @@ def _feature(declared: Table, partitions: dg.PartitionsDefinition) -> dg.AssetsD
         declared, group="features", deps=tables_read_by(declared), kinds={"duckdb", "sql"}, partitions=partitions
     )
 
-    @dg.multi_asset(name=declared.name, specs=[spec])
+    @dg.multi_asset(name=declared.name, pool=WAREHOUSE_POOL, specs=[spec])
     def feature(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         with recorded_step(context, shop) as step:
             step.rows = build_feature(

@@ -9,8 +9,8 @@ from ecom_pipeline.contracts import Table, table
 from ecom_pipeline.orchestration.lineage import tables_read_by
 from ecom_pipeline.orchestration.presentation import markdown_table, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
-from ecom_pipeline.quality import raw_contract
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
+from ecom_pipeline.quality import import_ahead, raw_contract
 from ecom_pipeline.sources.profile import Feed, SourceProfile
 
 SETTLE_SECONDS = 1.0
@@ -46,6 +46,7 @@ def _raw(profile: SourceProfile) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="raw",
+        pool=WAREHOUSE_POOL,
         specs=[
             table_spec(
                 declared[feed],
@@ -60,6 +61,7 @@ def _raw(profile: SourceProfile) -> dg.AssetsDefinition:
         from ecom_pipeline.privacy.forgotten import forgotten_of
         from ecom_pipeline.sources import load_landing
 
+        import_ahead()
         forgotten = forgotten_of(shop.home)
         with recorded_step(context, shop) as step:
             report = load_landing(
@@ -103,6 +105,7 @@ def _core() -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="core",
+        pool=WAREHOUSE_POOL,
         specs=[
             table_spec(declared, group="core", deps=sources[declared.name], kinds={"duckdb", "sql"})
             for declared in core_tables()
@@ -133,7 +136,7 @@ def _quarantine_summary() -> dg.AssetsDefinition:
     declared = table("quarantine_summary")
     spec = table_spec(declared, group="core", deps=tables_read_by(declared), kinds={"duckdb", "sql"})
 
-    @dg.multi_asset(name=declared.name, specs=[spec])
+    @dg.multi_asset(name=declared.name, pool=WAREHOUSE_POOL, specs=[spec])
     def quarantine_summary(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         with recorded_step(context, shop) as step:
             step.rows = shop.warehouse.rebuild(declared)

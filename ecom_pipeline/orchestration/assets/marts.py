@@ -9,7 +9,7 @@ from ecom_pipeline.contracts import table
 from ecom_pipeline.orchestration import pictures
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import Step, recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 
 Make = Callable[[Shop, Step], int]
 Describe = Callable[[Shop, Step], Mapping[str, Any]]
@@ -78,7 +78,7 @@ def _mart(
     declared = table(name)
     spec = table_spec(declared, group="marts", deps=deps, kinds=kinds, partitions=partitions)
 
-    @dg.multi_asset(name=name, specs=[spec])
+    @dg.multi_asset(name=name, pool=WAREHOUSE_POOL, specs=[spec])
     def mart(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         with recorded_step(context, shop) as step:
             step.rows = make(shop, step)

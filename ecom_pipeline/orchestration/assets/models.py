@@ -5,7 +5,7 @@ import dagster as dg
 from ecom_pipeline.orchestration.pictures import describe_version
 from ecom_pipeline.orchestration.presentation import OWNERS
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 
 
 def model_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -34,7 +34,7 @@ def _sales_forecaster(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
         partitions,
     )
 
-    @dg.multi_asset(name="sales_forecaster", specs=[spec])
+    @dg.multi_asset(name="sales_forecaster", pool=WAREHOUSE_POOL, specs=[spec])
     def sales_forecaster(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         from ecom_pipeline.steps.forecast import train_forecaster
 
@@ -60,7 +60,7 @@ def _next_item(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         partitions,
     )
 
-    @dg.multi_asset(name="next_item", specs=[spec])
+    @dg.multi_asset(name="next_item", pool=WAREHOUSE_POOL, specs=[spec])
     def next_item(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         from ecom_pipeline.steps.recommend_training import train_recommender
 

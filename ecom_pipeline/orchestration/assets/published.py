@@ -6,7 +6,7 @@ from ecom_pipeline.contracts import PUBLISHED_TABLES
 from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE
 from ecom_pipeline.orchestration.presentation import NIGHTLY, OWNERS, markdown_table
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 
 ANALYTICS = "analytics"
 NOT_ASSETS = frozenset({"runs", "validation_results", "about"})
@@ -27,7 +27,7 @@ def published_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         freshness_policy=NIGHTLY,
     )
 
-    @dg.multi_asset(name=ANALYTICS, specs=[spec])
+    @dg.multi_asset(name=ANALYTICS, pool=WAREHOUSE_POOL, specs=[spec])
     def analytics(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         from ecom_pipeline.privacy.pseudonyms import hash_key
         from ecom_pipeline.warehouse.publishing import publish

@@ -5,7 +5,7 @@ import dagster as dg
 from ecom_pipeline.orchestration.assets.published import ANALYTICS
 from ecom_pipeline.orchestration.presentation import NIGHTLY, OWNERS, markdown_table
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 
 REPORT = "report"
 
@@ -24,7 +24,7 @@ def report_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         freshness_policy=NIGHTLY,
     )
 
-    @dg.multi_asset(name=REPORT, specs=[spec])
+    @dg.multi_asset(name=REPORT, pool=WAREHOUSE_POOL, specs=[spec])
     def report(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         from ecom_pipeline.report import archived_report, nightly_report
 

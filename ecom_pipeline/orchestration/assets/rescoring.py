@@ -6,7 +6,7 @@ from ecom_pipeline.contracts import table
 from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 
 RESCORED = "rescored_users"
 
@@ -21,7 +21,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
         kinds={"duckdb"},
     )
 
-    @dg.multi_asset(name=RESCORED, specs=[spec._replace(freshness_policy=None)])
+    @dg.multi_asset(name=RESCORED, pool=WAREHOUSE_POOL, specs=[spec._replace(freshness_policy=None)])
     def rescored_users(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         from ecom_pipeline.privacy.pseudonyms import hash_key
         from ecom_pipeline.steps.rescore import rescore_users

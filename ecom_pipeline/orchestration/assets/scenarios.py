@@ -6,7 +6,7 @@ import dagster as dg
 
 from ecom_pipeline.orchestration.presentation import OWNERS, column_schema, markdown_table
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.scenarios.tables import SALES_SCENARIOS
 
 SCENARIOS = SALES_SCENARIOS.name
@@ -34,7 +34,7 @@ def scenario_asset() -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(SALES_SCENARIOS)},
     )
 
-    @dg.multi_asset(name=SCENARIOS, specs=[spec])
+    @dg.multi_asset(name=SCENARIOS, pool=WAREHOUSE_POOL, specs=[spec])
     def sales_scenarios(
         context: dg.AssetExecutionContext, config: ScenarioConfig, shop: dg.ResourceParam[Shop]
     ) -> dg.MaterializeResult:

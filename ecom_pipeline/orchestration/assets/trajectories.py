@@ -6,7 +6,7 @@ from ecom_pipeline.contracts import Table, table
 from ecom_pipeline.orchestration.lineage import tables_read_by
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
-from ecom_pipeline.orchestration.resources import Shop
+from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
 
 
@@ -20,7 +20,7 @@ def _trajectory(declared: Table, partitions: dg.PartitionsDefinition) -> dg.Asse
         declared, group="marts", deps=tables_read_by(declared), kinds={"duckdb", "sql"}, partitions=partitions
     )
 
-    @dg.multi_asset(name=declared.name, specs=[spec])
+    @dg.multi_asset(name=declared.name, pool=WAREHOUSE_POOL, specs=[spec])
     def trajectory(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         with recorded_step(context, shop) as step:
             step.rows = build_trajectory(
