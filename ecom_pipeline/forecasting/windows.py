@@ -249,7 +249,9 @@ def _last_year(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean |sales|, smallest sale and largest sale of the year before each origin, (B,) in units of the scale.
 
-    The smallest sale is 0 for series that sell on more than SPARSE_SHARE of their dates.
+    The smallest sale is 0 for series that sell on more than SPARSE_SHARE of their dates, by more than a standard error
+    of such a share: a short record of a rare product may hold many sales by chance. A series that sold nothing in that
+    year is sparse too; its smallest sale is taken to be no less than its mean sales a date, which is far below any sale.
 
     The series' first record is left out of the mean. The scale itself was estimated on dates after a training window
     too: how the window compares with it must not be seen, or the network learns that what is above must come down.
@@ -261,8 +263,10 @@ def _last_year(
     sales = np.abs(tables.z[rows, place]) * seen
     smallest = np.where(sales > 0, sales, np.inf).min(axis=1)
     dates = np.maximum(seen.sum(axis=1), 1)
-    sparse = ((sales > 0).sum(axis=1) <= SPARSE_SHARE * dates) & np.isfinite(smallest)
-    return sales.sum(axis=1) / dates, np.where(sparse, smallest, 0.0), sales.max(axis=1, initial=0.0)
+    most = SPARSE_SHARE * dates + np.sqrt(SPARSE_SHARE * (1 - SPARSE_SHARE) * dates)
+    sparse = (sales > 0).sum(axis=1) <= most
+    grain = np.where(sparse, np.where(np.isfinite(smallest), smallest, 1.0), 0.0)
+    return sales.sum(axis=1) / dates, grain, sales.max(axis=1, initial=0.0)
 
 
 def _year_ago(
