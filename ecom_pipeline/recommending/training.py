@@ -52,6 +52,8 @@ def cut_windows(log: EventSequences, length: int) -> tuple[np.ndarray, np.ndarra
 def batches(log: EventSequences, *, length: int, positions: int, rng: np.random.Generator) -> Iterator[Batch]:
     """One epoch in random order; each batch holds windows of similar length and about `positions` events."""
     starts, lengths = cut_windows(log, length)
+    if not len(starts):  # no user has two events
+        return
     order = rng.permutation(len(starts))
     order = order[np.argsort(lengths[order], kind="stable")]
     cumulative = np.cumsum(lengths[order] - 1)

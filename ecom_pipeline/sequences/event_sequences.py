@@ -44,6 +44,10 @@ class Vocabulary:
         return self.ids.take(pa.array(codes, mask=codes < 0))
 
 
+SHORTEST = 8
+"""Events of a user that are kept at least, as far as there are any, where a log is cut to its newest events."""
+
+
 @dataclass(frozen=True)
 class EventSequences:
     """Sequences of `len(users)` users over a vocabulary of `n_items` items.
@@ -123,7 +127,8 @@ class EventSequences:
 
     def newest(self, n: int) -> "EventSequences":
         """About the `n` newest events: by time where times are known, else the last ones of every user, as many of each
-        as come to `n` together. Users without any are dropped."""
+        as come to `n` together. Where these would be fewer than SHORTEST, users are left out, evenly, instead: a few
+        sequences can be learnt from, single events cannot. Users without any are dropped."""
         if n >= len(self.items):
             return self
         if self.times is not None and np.ptp(self.times) > 0:
@@ -133,7 +138,11 @@ class EventSequences:
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if np.minimum(self.lengths, middle).sum() <= n else (low, middle - 1)
-        return self.last(low)
+        kept = self.last(max(low, SHORTEST))
+        if len(kept.items) <= n:
+            return kept
+        turns = np.arange(len(kept) + 1) * n // len(kept.items)
+        return kept.select(np.flatnonzero(np.diff(turns)))
 
     def ages(self) -> np.ndarray:
         """Steps from the end of its user's sequence, 0 for the last event; int64 (events,)."""

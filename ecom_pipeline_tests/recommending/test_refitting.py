@@ -96,6 +96,16 @@ assert "tensorflow" not in sys.modules
     subprocess.run([sys.executable, "-c", fit], cwd=tmp_path, env=environment, check=True)
 
 
+def test_seconds_too_few_for_every_user_are_spent_on_some_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the network may read fewer events than there are users: one event of each would teach it nothing
+    shop = visiting_shop(users=400, items=30, days=6).drop(columns="event_ts")
+    monkeypatch.setattr("ecom_pipeline.recommending.budget.POSITIONS_A_SECOND", 100)
+    recommender = NextItemRecommender(model="gru", time_budget_s=10.0).fit(shop.assign(position=range(len(shop))))
+    losses = recommender.report()["losses"]
+    assert losses["gru"][0] > 0
+    assert losses["gru_refitted"][0] > 0
+
+
 def test_a_pair_counts_as_bought_only_by_its_user_inside_the_window() -> None:
     events = pd.DataFrame(
         {

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecom_pipeline.recommending.reading import read_events
+from ecom_pipeline.sequences.event_sequences import SHORTEST
 from ecom_pipeline.steps.recommend_events import events_of_night
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.recommending.shops import visiting_shop
@@ -57,9 +58,13 @@ def test_the_newest_events_are_the_last_in_time_or_the_last_of_every_user() -> N
     assert newest.times.min() >= np.sort(timed.times)[-110]
     assert len(newest.items) >= 100
     plain, _ = read_events(shop.assign(position=range(len(shop))).drop(columns="event_ts"), name="events")
-    last = plain.newest(100)
-    assert len(last.items) <= 100
+    last = plain.newest(15 * len(plain))
+    assert len(last.items) <= 15 * len(plain)
     assert last.lengths.max() - last.lengths.min() <= 1
+    few = plain.newest(100)
+    assert len(few) < len(plain)
+    assert 60 <= len(few.items) <= 140
+    assert few.lengths.max() == SHORTEST
     assert plain.newest(10**9) is plain
 
 
