@@ -31,9 +31,13 @@ class NetworkSource:
 
     def block(self, histories: EventSequences, allowed: Allowed) -> ScoreBlock:
         """Logits of the allowed items after each history."""
-        dense = self.encoder.encode(histories) @ allowed.rows(self.embedding).T
+        dense = self.states(histories) @ allowed.rows(self.embedding).T
         dense += allowed.rows(self.bias)
         return DenseScores(dense, allowed)
+
+    def states(self, histories: EventSequences) -> np.ndarray:
+        """States float32 (users, width) after each history; zeros after empty ones."""
+        return self.encoder.encode(histories)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ecom_pipeline.recommending.fitting import Model, NetworkModel
 from ecom_pipeline.recommending.frames import Frame, FrameError, FrameKind, as_table, frame_kind, id_column, make_frame
 from ecom_pipeline.recommending.ranker import POPULAR, Ranked, Ranker
 from ecom_pipeline.recommending.reading import encode_ids, read_events
-from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource
+from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource, EmbeddingSource
 from ecom_pipeline.sequences import EventSequences, Vocabulary
 
 Repeats = Literal["allow", "exclude"]
@@ -238,6 +238,17 @@ class NextItemRecommender:
             "score": pa.array(scores[row, place]),
         }
         return make_frame(columns, kind)
+
+    def user_states(self, histories: Frame) -> tuple[pa.Array, np.ndarray] | None:
+        """Users of `histories` in order of first appearance, and the state float32 (users, width) that the sequence
+        network is in after their last event; zeros where it knows none of their items. None where the recommender
+        holds no network."""
+        ranker, vocabulary = self._fitted()
+        source = next((one for one in ranker.sources.values() if isinstance(one, EmbeddingSource)), None)
+        if source is None:
+            return None
+        log, _ = read_events(histories, name="histories", vocabulary=vocabulary, kind_names=self._kind_names)
+        return log.users, source.states(log)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted recommender into a folder: arrays, items, and `manifest.json`."""

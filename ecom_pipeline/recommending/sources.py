@@ -188,9 +188,13 @@ class Source(Protocol):
 
 @runtime_checkable
 class EmbeddingSource(Protocol):
-    """A source with a trained table float32 (items, width)."""
+    """A source with a trained table float32 (items, width), and states of users in the same space."""
 
     embedding: np.ndarray
+
+    def states(self, histories: EventSequences) -> np.ndarray:
+        """States float32 (users, width) after each history; zeros after empty ones."""
+        ...
 
 
 @dataclass(frozen=True)
