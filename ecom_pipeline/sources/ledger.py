@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +42,19 @@ class Loaded:
 def utc_now() -> datetime:
     """Now, UTC without a zone, as the tables keep times."""
     return datetime.now(tz=UTC).replace(tzinfo=None)
+
+
+def moment_of_loading(warehouse: Warehouse) -> datetime:
+    """Now; just after the last moment that the warehouse knows if the clock was set back since.
+
+    Which files are new since the last published night is told by when they were loaded, so those moments only rise.
+    """
+    last = warehouse.scalar(
+        "SELECT max(moment) FROM (SELECT max(loaded_at) AS moment FROM ingest_files "
+        "UNION ALL SELECT max(started_at) FROM runs) AS known"
+    )
+    now = utc_now()
+    return now if last is None or now > last else last + timedelta(microseconds=1)
 
 
 def entries(warehouse: Warehouse) -> dict[tuple[str, str], Entry]:
@@ -96,7 +109,7 @@ def refuse(
             "sha256": sha256,
             "error": error,
             "run_id": run_id,
-            "now": utc_now(),
+            "now": moment_of_loading(warehouse),
             "file_id": known.file_id,
         },
     )
@@ -135,7 +148,7 @@ def fingerprint_of(*parts: Any) -> str:
 
 
 def _insert(warehouse: Warehouse, files: Sequence[Loaded], *, run_id: str, status: str, error: str | None) -> None:
-    now = utc_now()
+    now = moment_of_loading(warehouse)
     declared = table("ingest_files")
     rows = [
         {
