@@ -15,6 +15,7 @@ from ecom_pipeline.orchestration.assets.features import feature_assets
 from ecom_pipeline.orchestration.assets.ingest import ingest_assets
 from ecom_pipeline.orchestration.assets.marts import mart_assets
 from ecom_pipeline.orchestration.assets.models import model_assets
+from ecom_pipeline.orchestration.assets.people import people_assets
 from ecom_pipeline.orchestration.assets.published import published_asset
 from ecom_pipeline.orchestration.assets.report import report_asset
 from ecom_pipeline.orchestration.assets.rescoring import rescoring_asset
@@ -54,6 +55,7 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
             *feature_assets(partitions),
             *model_assets(partitions),
             *mart_assets(partitions),
+            *people_assets(partitions),
             *trajectory_assets(partitions),
             published_asset(partitions),
             rescoring_asset(),

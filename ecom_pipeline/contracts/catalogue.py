@@ -5,11 +5,19 @@ from ecom_pipeline.contracts.features import FEATURE_TABLES
 from ecom_pipeline.contracts.marts import MART_TABLES
 from ecom_pipeline.contracts.model import Layer, Table
 from ecom_pipeline.contracts.operations import OPERATIONS_TABLES
+from ecom_pipeline.contracts.people import PEOPLE_TABLES
 from ecom_pipeline.contracts.trajectories import TRAJECTORY_TABLES
 
 ALL_TABLES: dict[str, Table] = {
     declared.name: declared
-    for declared in (*OPERATIONS_TABLES, *CORE_TABLES, *FEATURE_TABLES, *MART_TABLES, *TRAJECTORY_TABLES)
+    for declared in (
+        *OPERATIONS_TABLES,
+        *CORE_TABLES,
+        *FEATURE_TABLES,
+        *MART_TABLES,
+        *PEOPLE_TABLES,
+        *TRAJECTORY_TABLES,
+    )
 }
 
 PUBLISHED_TABLES: dict[str, Table] = {

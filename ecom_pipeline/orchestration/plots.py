@@ -80,6 +80,35 @@ def bars_beside_baseline(rows: Sequence[tuple[str, float, float | None]], *, tit
     return _as_markdown(title, draw)
 
 
+def bars(rows: Sequence[tuple[str, float]], *, title: str, unit: str) -> str:
+    """One bar a row of (label, value); returns Markdown."""
+
+    def draw(axes: "Axes") -> None:
+        places = list(range(len(rows)))
+        axes.bar(places, [row[1] for row in rows], 0.6, color=MODEL_COLOUR)
+        axes.set_xticks(places, [row[0] for row in rows])
+        axes.set_ylabel(unit)
+
+    return _as_markdown(title, draw)
+
+
+def reliability(curves: Mapping[str, Sequence[tuple[float, float]]], *, title: str) -> str:
+    """Curves of (predicted, observed) shares, one a name, beside the diagonal on which both are the same; returns
+    Markdown."""
+
+    def draw(axes: "Axes") -> None:
+        most = max(value for points in curves.values() for point in points for value in point)
+        axes.plot([0, most], [0, most], color=BASELINE_COLOUR, linewidth=0.8, linestyle="--", label="as said")
+        for (name, points), colour in zip(curves.items(), cycle(CURVE_COLOURS)):
+            said, came = _columns(points, 2)
+            axes.plot(said, came, color=colour, linewidth=1.4, marker="o", markersize=3, label=name)
+        axes.set_xlabel("probability said", fontsize=8)
+        axes.set_ylabel("share that came", fontsize=8)
+        axes.legend(frameon=False, fontsize=8)
+
+    return _as_markdown(title, draw)
+
+
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> tuple[list[Any], ...]:
     return tuple([row[place] for row in rows] for place in range(width))
 

@@ -6,6 +6,7 @@ from functools import partial
 import dagster as dg
 
 from ecom_pipeline.contracts import Table, table, tables_of_layer
+from ecom_pipeline.contracts.people import PEOPLE_TABLES
 from ecom_pipeline.orchestration.assets.ingest import FEEDS, core_tables, raw_table
 from ecom_pipeline.orchestration.checks import Question, table_checks
 from ecom_pipeline.orchestration.recording import Step
@@ -24,7 +25,13 @@ from ecom_pipeline.quality import (
 from ecom_pipeline.quality.health import FeedTable
 from ecom_pipeline.sources.profile import Feed, SourceProfile
 
-MADE_BY_MODELS = ("sales_forecasts", "recommendations", "purchase_predictions", "similar_items")
+MADE_BY_MODELS = (
+    "sales_forecasts",
+    "recommendations",
+    "purchase_predictions",
+    "similar_items",
+    *(declared.name for declared in PEOPLE_TABLES),
+)
 
 
 def all_checks(profile: SourceProfile) -> list[dg.AssetChecksDefinition]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, global_temporal_split
 from ecom_pipeline.recommending.evaluation import TemporalSplit
 from ecom_pipeline.recommending.frames import as_table
+from ecom_pipeline.recommending.next_step import NextStepPredictor
 from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import (
     Manifest,
@@ -24,6 +25,7 @@ from ecom_pipeline.registry import (
 from ecom_pipeline.registry.fingerprint import fingerprint
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.model_records import record_model
+from ecom_pipeline.steps.next_steps import NEXT_STEPS, train_next_steps
 from ecom_pipeline.steps.recommend_events import active_histories, end_of_day, events_of_night, item_names
 from ecom_pipeline.steps.recommend_judging import (
     FEWEST_CASES,
@@ -174,6 +176,8 @@ def _train(
         purchases = purchases.extend(events, shown, since=cutoff)
     else:
         purchases = _fit_purchases(settings, events, floors["co_visitation"])
+    next_steps, step_figures = train_next_steps(warehouse, settings=settings, as_of=as_of)
+    metrics += step_figures
     serving = judged.refit(
         events,
         item_features=names,
@@ -186,9 +190,13 @@ def _train(
         judged.save(folder / JUDGED)
         if isinstance(purchases, PurchasePredictor):
             purchases.save(folder / PURCHASES)
+        if isinstance(next_steps, NextStepPredictor):
+            next_steps.save(folder / NEXT_STEPS)
 
     if not isinstance(purchases, PurchasePredictor):
         verdict = Verdict(verdict.decision, f"{verdict.reason}; no purchase probabilities: {purchases}")
+    if not isinstance(next_steps, NextStepPredictor):
+        verdict = Verdict(verdict.decision, f"{verdict.reason}; no next steps: {next_steps}")
 
     version = register(verdict, metrics, save)
     progress(f"{version.decision}: {version.name}", 1.0)

@@ -1,0 +1,193 @@
+"""Segments of users in the night: from the states of the champion's network to tables.
+
+Centres are learnt from the histories as they stood at the champion's cutoff, so that a segment means the same in every
+night of that version; the night itself only says who is in it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from ecom_pipeline import contracts
+from ecom_pipeline.recommending import NextItemRecommender
+from ecom_pipeline.recommending.segments import FEWEST_USERS, Segmentation, find_segments
+from ecom_pipeline.registry import Registry
+from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.steps.recommend import of_night
+from ecom_pipeline.steps.recommend_versions import SERVING, champion_of, require_features
+from ecom_pipeline.steps.segment_traits import ITEMS_NAMED, Traits, describe, read_traits, typical_items
+from ecom_pipeline.warehouse import Warehouse
+
+TABLES = ("user_segments", "segments", "segment_items")
+LATEST_EVENTS = 200
+"""Events of a user that are read; the network itself reads fewer."""
+
+_HISTORIES = """
+WITH known AS (
+  SELECT user_id, max(position) AS last_position
+  FROM feat_user_events
+  WHERE event_date <= :day AND event NOT IN ('return', 'remove')
+  GROUP BY user_id
+  HAVING max(event_date) > :active_since
+)
+SELECT events.user_id, events.item_id, events.position, events.event_ts, events.event
+FROM feat_user_events AS events
+JOIN known ON known.user_id = events.user_id
+WHERE events.event NOT IN ('return', 'remove')
+  AND events.position <= known.last_position AND events.position > known.last_position - :latest
+ORDER BY events.user_id, events.position
+"""
+
+
+@dataclass(frozen=True)
+class SegmentReport:
+    """What was written: users and segments, of which version; the agreement by number of segments that chose how many;
+    `note` says why there are none."""
+
+    users: int
+    segments: int
+    model_version: str | None
+    agreements: dict[int, float]
+    note: str | None = None
+
+
+def segment_users(
+    warehouse: Warehouse, *, home: Home, settings: Settings, as_of: date, time_zone: str
+) -> SegmentReport:
+    """Replace the night's rows of `user_segments`, `segments` and `segment_items`.
+
+    Raises:
+        FeatureError: if the features stand for another night.
+        RegistryError: if the champion's files are damaged.
+    """
+    require_features(warehouse, as_of)
+    registry = Registry(home, settings)
+    champion = champion_of(registry, as_of)
+    if champion is None:
+        return _none(warehouse, as_of, None, "no model of the next item is in force, so there are no states to group")
+    recommender = NextItemRecommender.load(registry.folder(champion) / SERVING)
+    known = _states(warehouse, recommender, settings=settings, day=as_of)
+    if known is None:
+        why = f"the champion {champion.name} holds no sequence network: it only counts"
+        return _none(warehouse, as_of, champion.name, why)
+    users, states = known
+    then = known
+    if champion.data_cutoff < as_of:
+        then = _states(warehouse, recommender, settings=settings, day=champion.data_cutoff) or known
+    found = find_segments(then[1], seed=settings.seed)
+    if found is None or not len(users):
+        why = f"fewer than {FEWEST_USERS} active users, or they do not fall into groups of a useful size"
+        return _none(warehouse, as_of, champion.name, why)
+    segment = found.assign(states)
+    traits = read_traits(warehouse, users, as_of=as_of, days=settings.trajectory_days, time_zone=time_zone)
+    tables = _tables(warehouse, users, segment, found, traits, settings=settings)
+    with warehouse.transaction():
+        for name, rows in tables.items():
+            warehouse.replace_night_from_arrow(
+                contracts.table(name), as_of, of_night(rows, as_of=as_of, version=champion)
+            )
+    return SegmentReport(
+        users=len(users), segments=len(found.centres), model_version=champion.name, agreements=found.agreements
+    )
+
+
+def _states(
+    warehouse: Warehouse, recommender: NextItemRecommender, *, settings: Settings, day: date
+) -> tuple[pa.Array, np.ndarray] | None:
+    """Active users as of the end of `day` and the states that the network is in after their histories; those of whom
+    it knows nothing are left out. None where there is no network."""
+    histories = warehouse.arrow(
+        _HISTORIES,
+        {"day": day, "active_since": day - timedelta(days=settings.active_user_days), "latest": LATEST_EVENTS},
+    )
+    found = recommender.user_states(histories)
+    if found is None:
+        return None
+    users, states = found
+    something = states.any(axis=1)
+    return users.filter(pa.array(something)), states[something]
+
+
+def _tables(
+    warehouse: Warehouse,
+    users: pa.Array,
+    segment: np.ndarray,
+    found: Segmentation,
+    traits: Traits,
+    *,
+    settings: Settings,
+) -> dict[str, pa.Table]:
+    names = dict(warehouse.rows("SELECT item_id, coalesce(name, item_id) FROM feat_items"))
+    numbers = np.arange(len(found.centres))
+    rows, items = [], []
+    for number in numbers:
+        members = segment == number
+        size = int(members.sum())
+        typical = typical_items(traits, members)
+        ids = traits.item_ids.take(pa.array(typical.items)).to_pylist()
+        items += [
+            (number + 1, rank, item, *figures)
+            for rank, (item, *figures) in enumerate(
+                zip(ids, typical.users.tolist(), typical.share.tolist(), typical.lift.tolist(), strict=True), start=1
+            )
+        ]
+        rows.append(
+            {
+                "segment": number + 1,
+                "users": size,
+                "share": size / len(segment),
+                "description": describe(traits, members) if size else "nobody now",
+                "typical_items": "; ".join(str(names.get(item, item)) for item in ids[:ITEMS_NAMED]) or None,
+                "events_a_user": _mean(traits.habits["events"], members),
+                "purchase_days_a_user": _mean(traits.habits["purchase_days"], members),
+                "value_a_user": _mean(traits.habits["value"], members) if traits.has_prices else None,
+                "stability": float(found.stability[number]),
+                "period_days": settings.trajectory_days,
+            }
+        )
+    return {
+        "user_segments": pa.table({"user_id": users, "segment": pa.array(segment + 1, pa.int32())}),
+        "segments": pa.Table.from_pylist(rows, schema=SEGMENTS_SCHEMA),
+        "segment_items": pa.Table.from_pylist(
+            [dict(zip(ITEMS_SCHEMA.names, row, strict=True)) for row in items], schema=ITEMS_SCHEMA
+        ),
+    }
+
+
+def _mean(values: np.ndarray, members: np.ndarray) -> float:
+    return float(values[members].mean()) if members.any() else 0.0
+
+
+def _none(warehouse: Warehouse, as_of: date, version: str | None, why: str) -> SegmentReport:
+    with warehouse.transaction():
+        for name in TABLES:
+            warehouse.run(f"DELETE FROM {name} WHERE as_of = :as_of", {"as_of": as_of})
+    return SegmentReport(users=0, segments=0, model_version=version, agreements={}, note=why)
+
+
+SEGMENTS_SCHEMA = pa.schema(
+    [
+        ("segment", pa.int32()),
+        ("users", pa.int64()),
+        ("share", pa.float64()),
+        ("description", pa.string()),
+        ("typical_items", pa.string()),
+        ("events_a_user", pa.float64()),
+        ("purchase_days_a_user", pa.float64()),
+        ("value_a_user", pa.float64()),
+        ("stability", pa.float64()),
+        ("period_days", pa.int32()),
+    ]
+)
+ITEMS_SCHEMA = pa.schema(
+    [
+        ("segment", pa.int32()),
+        ("rank", pa.int32()),
+        ("item_id", pa.string()),
+        ("users", pa.int64()),
+        ("share", pa.float64()),
+        ("lift", pa.float64()),
+    ]
+)
