@@ -47,7 +47,7 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
         )
         update_core(warehouse, profile=profile, run_id=run_id)
         try:
-            report = rescore_users(warehouse, home=shop, settings=settings, run_id=run_id)
+            report = rescore_users(warehouse, home=shop, settings=settings, profile=profile, run_id=run_id)
         except RescoreError as error:
             raise CommandError(str(error), ExitCode.BLOCKED) from None
         if report.users:

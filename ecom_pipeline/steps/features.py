@@ -73,10 +73,16 @@ def require_night(warehouse: Warehouse, table_name: str, *, as_of: date) -> None
     Raises:
         FeatureError: if it stands for another night or was never built.
     """
-    nights = warehouse.rows("SELECT as_of FROM feature_nights WHERE table_name = :name", {"name": table_name})
-    if nights != [(as_of,)]:
-        found = f"stands for the night of {nights[0][0]}" if nights else "was never built"
+    night = night_of(warehouse, table_name)
+    if night != as_of:
+        found = f"stands for the night of {night}" if night is not None else "was never built"
         raise FeatureError(f"{table_name} {found}, not for that of {as_of}; build it for {as_of} first")
+
+
+def night_of(warehouse: Warehouse, table_name: str) -> date | None:
+    """The night that a feature table stands for; None: it was never built."""
+    nights = warehouse.rows("SELECT as_of FROM feature_nights WHERE table_name = :name", {"name": table_name})
+    return nights[0][0] if nights else None
 
 
 def calendar_of_night(warehouse: Warehouse, *, profile: SourceProfile, settings: Settings, as_of: date) -> pa.Table:

@@ -16,8 +16,10 @@ from ecom_pipeline.quality import check_model_cutoffs, check_recommendations
 from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.sources.profile import SourceProfile
+from ecom_pipeline.steps.features import build_feature, night_of
 from ecom_pipeline.steps.recommend import of_night, predictor_of, recommended_blocks
-from ecom_pipeline.steps.recommend_versions import recommender_of_night
+from ecom_pipeline.steps.recommend_versions import FEATURES, recommender_of_night
 from ecom_pipeline.warehouse import Warehouse, sql_text
 
 Progress = Callable[[str, float], None]
@@ -66,16 +68,17 @@ def rescore_users(
     *,
     home: Home,
     settings: Settings,
+    profile: SourceProfile,
     run_id: str,
     on_progress: Progress | None = None,
 ) -> RescoreReport:
     """Recommend again to users who have events that the last night, or the last rescoring since it, did not know.
 
-    All of it happens in one transaction, which is undone if a check of the recommendations fails.
+    All of it happens in one transaction, which is undone if a check of the recommendations fails. Features that stand
+    for another night, since a past one was run again, are built for the last night first.
 
     Raises:
         RescoreError: if a check fails.
-        FeatureError: if the features stand for another night than the last one.
         RegistryError: if the champion's files are damaged.
     """
     started = time.monotonic()
@@ -86,6 +89,9 @@ def rescore_users(
         return _report(None, None, 0, 0, started)
     progress("new events", 0.0)
     with warehouse.transaction():
+        for name in FEATURES:
+            if night_of(warehouse, name) != as_of:
+                build_feature(warehouse, name, profile=profile, settings=settings, as_of=as_of)
         changed = _find_changed_users(warehouse, settings=settings, as_of=as_of, today=max(today, as_of))
         if not changed.num_rows:
             return _report(as_of, None, 0, 0, started)

@@ -52,7 +52,7 @@ def shop(warehouse: Warehouse, home: Home, trained: Any) -> CoreRows:
 
 def again(shop: CoreRows, home: Home, **settings: Any) -> RescoreReport:
     chosen = SETTINGS.model_copy(update=settings)
-    return rescore_users(shop.warehouse, home=home, settings=chosen, run_id="between")
+    return rescore_users(shop.warehouse, home=home, settings=chosen, profile=shop.profile, run_id="between")
 
 
 def rows_of(shop: CoreRows, table: str, *, but: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -124,6 +124,17 @@ def test_settings_shape_the_lists_as_in_the_night(shop: CoreRows, home: Home) ->
     assert len(mine) == 3
 
 
+def test_after_a_past_night_was_run_again_the_lists_are_those_of_the_last_night(shop: CoreRows, home: Home) -> None:
+    do_something(shop, "u7", "a1", "b1")
+    assert again(shop, home).users == 1
+    expected = rows_of(shop, "recommendations")
+    shop.warehouse.run("DELETE FROM rescored_users")
+    shop.build(NIGHT - 1)
+    report = again(shop, home)
+    assert (report.as_of, report.users) == (day(NIGHT), 1)
+    pd.testing.assert_frame_equal(rows_of(shop, "recommendations"), expected)
+
+
 def test_a_failed_check_undoes_everything(shop: CoreRows, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     before = rows_of(shop, "recommendations")
     do_something(shop, "u6", "a1", "b1")
@@ -144,5 +155,6 @@ def test_a_failed_check_undoes_everything(shop: CoreRows, home: Home, monkeypatc
 def test_before_the_first_night_there_is_nothing_to_renew(tmp_path_factory: pytest.TempPathFactory) -> None:
     own = new_home(tmp_path_factory.mktemp("own"))
     with empty_warehouse(tmp_path_factory.mktemp("none")) as other:
-        report = rescore_users(other, home=own, settings=SETTINGS, run_id="between")
+        profile = CoreRows(other).profile
+        report = rescore_users(other, home=own, settings=SETTINGS, profile=profile, run_id="between")
     assert (report.as_of, report.users, report.rows) == (None, 0, 0)

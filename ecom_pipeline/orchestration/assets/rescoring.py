@@ -32,6 +32,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
                 shop.warehouse,
                 home=shop.home,
                 settings=shop.settings,
+                profile=shop.profile,
                 run_id=step.run_id,
                 on_progress=step.on_progress,
             )
