@@ -6,7 +6,7 @@ HOME_DIR := data
 PYTHON ?= $(firstword $(foreach candidate,python3.13 python3.12 python3.11 python3 python,$(shell \
 	$(candidate) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(candidate)")' 2>/dev/null)))
 
-.PHONY: nightly ui test check docs install lock clean
+.PHONY: nightly ui test test-spark check docs install install-spark lock clean
 .DEFAULT_GOAL := nightly
 
 nightly: install ## One night of the sample shop (synthetic data), with a summary at the end
@@ -19,6 +19,9 @@ ui: install ## The Dagster UI of the sample shop on 127.0.0.1
 
 test: install ## Every test
 	@$(BIN)/python -m pytest
+
+test-spark: install-spark ## The tests on a real standalone Spark cluster (needs Java 17)
+	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark
 
 check: install ## Lint, format and types
 	@$(BIN)/ruff check .
@@ -38,9 +41,18 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## Compile requirements.txt anew from pyproject.toml (needs uv)
+install-spark: $(VENV)/.installed-spark ## pyspark, for engine: spark (some 450 MB; needs Java 17)
+
+$(VENV)/.installed-spark: $(VENV)/.installed requirements-spark.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt
+	@touch $@
+
+lock: ## Compile requirements.txt and requirements-spark.txt anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 		--extra dev --extra complete-journey pyproject.toml --output-file requirements.txt
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
+		| uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		--constraint requirements.txt - --output-file requirements-spark.txt
 
 clean: ## Remove the environment and the sample shop's home; data/sample stays
 	@rm -rf $(VENV) data/landing data/warehouse data/models data/published data/reports data/.dagster data/settings.yaml

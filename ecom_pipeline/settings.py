@@ -5,13 +5,14 @@ Secrets are never settings: they come from the environment.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ecom_pipeline.documents import read_document
 
 Cell = Literal["lstm", "gru", "simple_rnn"]
+Engine = Literal["duckdb", "spark"]
 NextItemModel = Literal["blend", "lstm", "gru", "simple_rnn", "transformer", "co_visitation", "popularity"]
 SETTINGS_FILE = "settings.yaml"
 
@@ -115,12 +116,34 @@ class Settings(BaseModel):
         pattern=r"^\d+(\.\d+)?\s?(MB|GB|MiB|GiB)$",
         description="Memory of DuckDB, such as 8GB; default: 80 % of the machine's.",
     )
+    engine: Engine = Field(
+        "duckdb",
+        description="What computes feature tables and marts: DuckDB on this machine, or a Spark cluster (extra spark).",
+    )
+    spark_master: str | None = Field(
+        None, description="URL of the cluster, such as spark://host:7077; needed where engine is spark."
+    )
+    spark_storage: str | None = Field(
+        None,
+        description="Absolute path of a folder that this machine and every worker reach under that path, for tables "
+        "as Parquet; needed where engine is spark.",
+    )
+    spark_options: dict[str, str] = Field(
+        {}, description="Settings of the Spark session, such as {spark.executor.memory: 8g}."
+    )
     hash_user_ids: bool = Field(
         False,
         description="Whether everything published has keyed hashes in the place of user ids; the key comes from the "
         "environment variable ECOM_PIPELINE_HASH_KEY.",
     )
     mlflow_tracking_uri: str | None = Field(None, description="An MLflow server; default: SQLite in models/.")
+
+    @model_validator(mode="after")
+    def _cluster_is_named(self) -> Self:
+        missing = [name for name in ("spark_master", "spark_storage") if getattr(self, name) is None]
+        if self.engine == "spark" and missing:
+            raise ValueError(f"engine: spark needs {' and '.join(missing)} as well")
+        return self
 
 
 class Home:

@@ -69,7 +69,7 @@ class Staging:
         typed_keys = f", typed_keys AS (SELECT {', '.join(['file_id', 'line', *keys])} FROM typed_{self.feed})"
         columns = [f"defaulted.{name}" for name in (*self.core.column_names, "row_key")]
         return (
-            f"WITH typed_{self.feed} AS (\n{self._typed(raw_columns, rows=rows, with_keys=key_columns)}\n)"
+            f"WITH typed_{self.feed} AS (\n{self.typed(raw_columns, rows=rows, with_keys=key_columns)}\n)"
             f"{typed_keys if keys else ''}\n"
             f"SELECT {', '.join([*columns, *keys])}, COALESCE(problem, CASE {cases} END) AS broken\n"
             f"FROM (\n{sql_text('core', self.core.name)}\n) AS defaulted"
@@ -210,7 +210,7 @@ class Staging:
         computed = self.reader.key_expressions
         return [f"_key_given_{computed.index(entry)}" if entry in computed else entry.strip().lower() for entry in key]
 
-    def _typed(self, raw_columns: Sequence[str], *, rows: str, with_keys: bool) -> str:
+    def typed(self, raw_columns: Sequence[str], *, rows: str, with_keys: bool) -> str:
         """Raw rows as typed rows with `problem` (the typing rule broken, or null), `row_key` and, if asked, the key.
 
         Three levels, so that each expression is computed once: what the profile gives, the time, the types.

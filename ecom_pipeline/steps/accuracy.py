@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from ecom_pipeline import contracts
 from ecom_pipeline.steps.features import require_night
-from ecom_pipeline.warehouse import Warehouse, sql_text
+from ecom_pipeline.warehouse import Warehouse
 
 LATE_DAYS = 56
 """Days back that a night scores again, since late rows and returns still change what came."""
@@ -33,13 +33,8 @@ def forecast_accuracy(warehouse: Warehouse, *, as_of: date) -> int:
     if missing is not None:
         since = min(since, missing)
     days = {"since": since, "as_of": as_of}
-    columns = ", ".join(table.column_names)
     with warehouse.transaction():
         warehouse.run(
             f"DELETE FROM {table.name} WHERE as_of < :as_of AND target_date > :since AND target_date <= :as_of", days
         )
-        written = warehouse.scalar(
-            f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM ({sql_text('marts', table.name)}) AS source",
-            days,
-        )
-    return int(written)
+        return warehouse.insert(table, days)

@@ -160,6 +160,10 @@ class Warehouse:
                 )
             return written
 
+    def insert(self, declared: Table, parameters: Parameters | None = None) -> int:
+        """Add the result of the table's SQL file to its rows; returns the rows written."""
+        return self._insert(declared, sql_text(declared.layer, declared.name), parameters)
+
     def replace_night_from_arrow(self, declared: Table, as_of: date, rows: pa.Table) -> int:
         """Replace the rows of one night by an Arrow table with the contract's columns; returns the rows written."""
         with self._incoming(declared, rows) as query:
@@ -230,11 +234,22 @@ def open_warehouse(
     with queued(file, on_wait=on_wait):
         connection = _connect(file, settings)
         try:
-            warehouse = Warehouse(connection)
-            warehouse.create_contract_tables()
-            yield warehouse
+            with _warehouse_on(connection, settings) as warehouse:
+                warehouse.create_contract_tables()
+                yield warehouse
         finally:
             connection.close()
+
+
+@contextmanager
+def _warehouse_on(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Warehouse]:
+    if settings.engine == "duckdb":
+        yield Warehouse(connection)
+        return
+    from ecom_pipeline.warehouse.spark_engine import spark_warehouse
+
+    with spark_warehouse(connection, settings) as warehouse:
+        yield warehouse
 
 
 def _connect(file: Path, settings: Settings) -> duckdb.DuckDBPyConnection:

@@ -4,6 +4,7 @@ The files are portable: DuckDB and Spark run them as they are. A parameter is wr
 """
 
 import re
+from collections.abc import Set as AbstractSet
 from importlib.resources import files
 
 # Strings, quoted names and comments are passed over whole, so that a colon inside them is never a parameter; so is
@@ -31,3 +32,12 @@ def parameters_of(sql: str) -> frozenset[str]:
 def bound_for_duckdb(sql: str) -> str:
     """`sql` with each parameter `:name` written as DuckDB's `$name`, and nothing else changed."""
     return _TOKEN.sub(lambda match: f"${match[1]}" if match[1] else match[0], sql)
+
+
+_WORD = re.compile(r"[a-z_][a-z0-9_]*")
+_COMMENT_OR_STRING = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+
+
+def tables_named_in(sql: str, tables: AbstractSet[str]) -> frozenset[str]:
+    """Those of `tables` that `sql` names outside comments and strings."""
+    return frozenset(set(_WORD.findall(_COMMENT_OR_STRING.sub("", sql))) & tables)

@@ -1,7 +1,7 @@
 -- Purchases and returns of products, as events, from order lines that are new or changed.
 SELECT
   user_id,
-  CAST(NULL AS VARCHAR) AS session_id,
+  NULL AS session_id,
   item_id,
   CASE WHEN status = 'sale' THEN 'purchase' ELSE 'return' END AS event,
   ABS(quantity) AS quantity,

@@ -67,7 +67,7 @@ sold AS (
     event_date,
     coalesce(
       session_id,
-      concat('user ', user_id),
+      CASE WHEN user_id IS NOT NULL THEN concat('user ', user_id) END,
       concat('file ', CAST(file_id AS VARCHAR(20)), ' line ', CAST(line AS VARCHAR(20)))
     ),
     CASE WHEN event = 'return' THEN -coalesce(quantity, 1) ELSE coalesce(quantity, 1) END,

@@ -15,7 +15,7 @@ sold AS (
     lag(CASE WHEN quantity IS NULL THEN 1 ELSE 0 END, 1, 0) OVER (PARTITION BY series_id ORDER BY date) AS out_before,
     lead(CASE WHEN quantity IS NULL THEN 1 ELSE 0 END, 1, 0) OVER (PARTITION BY series_id ORDER BY date) AS out_after
   FROM sales_daily
-  WHERE level = 'product' AND date_diff('day', date, CAST(:as_of AS DATE)) < 30
+  WHERE level = 'product' AND date_diff('day', date, CAST(:as_of AS DATE)) BETWEEN 0 AND 29
 ),
 shop AS (
   SELECT

@@ -1,4 +1,5 @@
--- Users to look at: of each segment those who did most, and of shops without buyers those who did most of all.
+-- Users to look at: of each segment those who did most, and of shops without buyers those who did most of all. RFM
+-- segments and ids of the published state are of the newest night; for an older one they are not told.
 WITH active AS (
   SELECT r.user_id, max(CAST(r.fallback AS INTEGER)) AS fallback
   FROM recommendations AS r
@@ -11,8 +12,8 @@ told AS (
     max(f.segment) AS segment, max(f.last_purchase) AS last_purchase, max(f.frequency) AS purchase_days,
     max(f.monetary) AS monetary
   FROM active AS a
-  JOIN user_events AS e ON a.user_id = e.user_id
-  LEFT JOIN user_rfm AS f ON a.user_id = f.user_id
+  JOIN user_events AS e ON a.user_id = e.user_id AND e.event_date <= CAST(:as_of AS DATE)
+  LEFT JOIN user_rfm AS f ON a.user_id = f.user_id AND CAST(:as_of AS DATE) = (SELECT as_of FROM about)
   GROUP BY a.user_id, a.fallback
 ),
 placed AS (
