@@ -23,7 +23,7 @@ RIVAL = Path(__file__).with_name("rectools_rival.py")
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rivals", nargs="*", default=["sasrec", "esasrec"])
+    parser.add_argument("--rivals", nargs="*", default=["esasrec"])
     parser.add_argument("--seconds", nargs="+", default=["90", "300"], help="seconds of fitting that a rival gets")
     parser.add_argument("--models", nargs="*", default=["blend", "gru"])
     parser.add_argument("--budgets", nargs="+", type=float, default=[5, 30, 90])
