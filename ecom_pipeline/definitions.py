@@ -16,8 +16,7 @@ from ecom_pipeline.orchestration.assets.ingest import ingest_assets
 from ecom_pipeline.orchestration.assets.marts import mart_assets
 from ecom_pipeline.orchestration.assets.models import model_assets
 from ecom_pipeline.orchestration.assets.people import people_assets
-from ecom_pipeline.orchestration.assets.published import published_asset
-from ecom_pipeline.orchestration.assets.report import report_asset
+from ecom_pipeline.orchestration.assets.published import published_assets
 from ecom_pipeline.orchestration.assets.rescoring import rescoring_asset
 from ecom_pipeline.orchestration.assets.scenarios import scenario_asset, scenario_job
 from ecom_pipeline.orchestration.assets.trajectories import trajectory_assets
@@ -57,9 +56,8 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
             *mart_assets(partitions),
             *people_assets(partitions),
             *trajectory_assets(partitions),
-            published_asset(partitions),
+            *published_assets(partitions),
             rescoring_asset(),
-            report_asset(partitions),
             scenario_asset(),
         ],
         asset_checks=all_checks(profile),

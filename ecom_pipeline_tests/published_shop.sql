@@ -72,6 +72,30 @@ FROM range(30) AS a(u) CROSS JOIN range(1, 6) AS b(r);
 INSERT INTO purchase_predictions
 SELECT as_of, user_id, item_id, 0.1 / rank, 7, '1' FROM recommendations;
 
+INSERT INTO user_segments
+SELECT DATE '2025-06-30', 'u' || u, 1 + u % 2, '1' FROM range(30) AS t(u);
+INSERT INTO segments VALUES
+  (
+    DATE '2025-06-30', 1, 15, 0.5, 'buys often (bought on 3.0 days; others 1.0); mostly group 1 (60% of the events; others 20%)',
+    'Item 3; Item 5', 20, 3, 15, 0.9, 90, '1'
+  ),
+  (DATE '2025-06-30', 2, 15, 0.5, 'comes at weekends (80% of the events; others 20%)', 'Item 1', 10, 1, NULL, 0.8, 90, '1');
+INSERT INTO segment_items
+SELECT DATE '2025-06-30', 1 + s, r, 'i' || (2 * r + s), 10 - r, (10 - r) / 15.0, 2.5 - 0.5 * r, '1'
+FROM range(2) AS a(s) CROSS JOIN range(1, 3) AS b(r);
+INSERT INTO next_steps
+SELECT
+  DATE '2025-06-30', 'u' || u, 'view', 1 - p - 0.05, p - 0.1, 0.05, 0.05, 0.05, CASE WHEN p < 0.5 THEN 'nothing' ELSE 'view' END,
+  p / 2, 7, false, u = 0, '1'
+FROM (SELECT u, 0.1 + 0.02 * u AS p FROM range(30) AS t(u));
+INSERT INTO next_step_reliability
+SELECT DATE '2025-06-30', o, b, 0.08 * b, 0.07 * b, 40, '1'
+FROM (VALUES ('buys'), ('nothing'), ('view')) AS a(o) CROSS JOIN range(1, 11) AS t(b);
+INSERT INTO model_metrics
+SELECT DATE '2025-06-30', 'next_item', '1', true, d, m, 0.2, 0.3, 400
+FROM (VALUES ('next step within 7 days'), ('user buys within 7 days')) AS a(d)
+CROSS JOIN (VALUES ('log_loss'), ('brier'), ('brier_skill'), ('ece')) AS b(m);
+
 INSERT INTO similar_items
 SELECT DATE '2025-06-30', 'i' || i, r, 'i' || (i + r) % 10, 1.0 / r, '1' FROM range(10) AS a(i) CROSS JOIN range(1, 4) AS b(r);
 

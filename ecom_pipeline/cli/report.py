@@ -1,6 +1,7 @@
-"""`ecom-pipeline report`: the page of the newest night, made again, or into a file of one's choice."""
+"""`ecom-pipeline report`: the page of a night, made again, or into a file of one's choice."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,17 +18,23 @@ def report(
         Path | None,
         typer.Option("--output", "-o", help="File to write instead of published/report.html.", dir_okay=False),
     ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], help="Night of the report.", show_default="the newest"),
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of the newest night: one HTML page that any browser opens, without a network.
+    """Write the report of a night: one HTML page that any browser opens, without a network.
 
-    A night writes it by itself, to published/report.html and to reports/; this makes it again from what is published,
-    while a night runs too.
+    A night writes it by itself, to reports/, and the newest one to published/report.html too; this makes it again from
+    what is published, while a night runs too.
 
     Examples:
 
       ecom-pipeline report --home shop
+
+      ecom-pipeline report --home shop --as-of 2026-10-17
 
       ecom-pipeline report --home shop --output ~/monday.html
     """
@@ -36,11 +43,12 @@ def report(
 
     shop = existing_home(home)
     currency = read_profile(shop.settings().profile, base=shop.root).shop.currency
+    night = as_of.date() if as_of is not None else None
     try:
         if output is None:
-            written = nightly_report(shop, currency=currency)
+            written = nightly_report(shop, as_of=night, currency=currency)
         else:
-            written = write_report(shop.published_file, output, currency=currency)
+            written = write_report(shop.published_file, output, as_of=night, currency=currency)
     except ReportError as error:
         raise CommandError(str(error)) from None
     if as_json:

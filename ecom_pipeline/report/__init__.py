@@ -5,6 +5,14 @@ It reads the published file alone, so that every figure in it can be looked up t
 """
 
 from ecom_pipeline.report.page import ReportFile, archived_report, nightly_report, report_beside, write_report
-from ecom_pipeline.report.queries import ReportError
+from ecom_pipeline.report.queries import ReportError, published_nights
 
-__all__ = ["ReportError", "ReportFile", "archived_report", "nightly_report", "report_beside", "write_report"]
+__all__ = [
+    "ReportError",
+    "ReportFile",
+    "archived_report",
+    "nightly_report",
+    "published_nights",
+    "report_beside",
+    "write_report",
+]

@@ -23,7 +23,7 @@ from ecom_pipeline.settings import Home
 REPORT_NAME = "report.html"
 ARCHIVE = "reports"
 NIGHTS = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].html"
-SCRIPTS = ("format.js", "controls.js", "charts.js", "sections.js", "start.js")
+SCRIPTS = ("format.js", "controls.js", "charts.js", "sections.js", "people.js", "start.js")
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$", "JPY": "¥", "INR": "₹", "BRL": "R$"}
 
 
@@ -50,32 +50,40 @@ def archived_report(home: Home, as_of: date) -> Path:
     return home.root / ARCHIVE / f"{as_of.isoformat()}.html"
 
 
-def nightly_report(home: Home, *, currency: str | None = None) -> ReportFile:
-    """Write the report of a home's newest night beside the published file, and keep a copy of it for the night.
+def nightly_report(home: Home, *, as_of: date | None = None, currency: str | None = None) -> ReportFile:
+    """Write the report of one of a home's nights (None: the newest) to where it is kept for that night; that of the
+    newest also lies beside the published file, and is the file that is returned.
 
-    As many nights' copies are kept as nights in the published file (the setting keep_nights).
+    As many nights' reports are kept as nights in the published file (the setting keep_nights).
 
     Raises:
-        ReportError: if nothing was published yet.
+        ReportError: if nothing was published yet, or not that night.
     """
-    written = write_report(home.published_file, report_beside(home.published_file), currency=currency)
-    kept = archived_report(home, written.as_of)
-    _put(kept, written.file.read_bytes())
+    with open_publication(home.published_file, as_of) as publication:
+        night, is_newest = publication.as_of, publication.is_newest
+    kept = archived_report(home, night)
+    if is_newest:
+        written = write_report(home.published_file, report_beside(home.published_file), currency=currency)
+        _put(kept, written.file.read_bytes())
+    else:
+        written = write_report(home.published_file, kept, as_of=night, currency=currency)
     for old in sorted(kept.parent.glob(NIGHTS))[: -home.settings().keep_nights]:
         old.unlink()
     return written
 
 
-def write_report(published: Path, target: Path, *, currency: str | None = None) -> ReportFile:
-    """Write the report of the newest night in `published` to `target`, in one step.
+def write_report(
+    published: Path, target: Path, *, as_of: date | None = None, currency: str | None = None
+) -> ReportFile:
+    """Write the report of a night in `published` (None: the newest) to `target`, in one step.
 
     `currency` is the ISO 4217 code that amounts are shown with; without it they are plain numbers.
 
     Raises:
-        ReportError: if there is no published file, or no night in it.
+        ReportError: if there is no published file, or the night is not in it.
     """
     started = time.monotonic()
-    with open_publication(published) as publication:
+    with open_publication(published, as_of) as publication:
         data = _data(publication, currency)
         html = _render(data)
     content = html.encode("utf-8")
@@ -103,6 +111,7 @@ def _data(publication: Publication, currency: str | None) -> dict[str, Any]:
         "as_of": publication.as_of,
         "first_day": first_day(publication),
         "about": publication.about,
+        "is_newest": publication.is_newest,
         "money": _money(currency),
         "sections": sections_of(publication),
     }

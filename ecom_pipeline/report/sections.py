@@ -5,14 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from ecom_pipeline.report.paths import flow_of
+from ecom_pipeline.report.people import next_steps_section, segments_section, users_section
 from ecom_pipeline.report.queries import Publication, Row
 from ecom_pipeline.report.series import DAYS, PRODUCT_DAYS, products_in_all, series_of, shortened
 
 Section = dict[str, Any]
 
-USERS = 12
-EVENTS = 12
-RECOMMENDATIONS = 8
 SIMILAR_OF = 60
 SIMILAR = 8
 PATHS = 60
@@ -40,7 +38,9 @@ def sections_of(publication: Publication) -> dict[str, Section]:
         "forecast": _forecast(publication),
         "misses": _misses(publication),
         "value": _value(publication),
-        "people": _people(publication),
+        "people": users_section(publication),
+        "segments": segments_section(publication),
+        "next_steps": next_steps_section(publication),
         "similar": _similar(publication),
         "funnel": _funnel(publication),
         "paths": _paths(publication),
@@ -192,36 +192,6 @@ def _value(publication: Publication) -> Section:
     if not made and not held_out:
         return {"left_out": "No forecast of the model could be judged yet; the seasonal profile stands in."}
     return {"made": _shortened(made), "held_out": _shortened(held_out)}
-
-
-def _people(publication: Publication) -> Section:
-    users = publication.ask("users", users=USERS)
-    if not users:
-        return {"left_out": "No recommendation was published: no feed says which user bought or looked at what."}
-    publication.choose("chosen_users", {"user_id": [row["user_id"] for row in users]})
-    histories: dict[str, list[Row]] = defaultdict(list)
-    for row in publication.ask("user_histories", events=EVENTS):
-        histories[row["user_id"]].append({key: row[key] for key in ("item_id", "name", "event", "event_date", "times")})
-    shown: dict[str, list[Row]] = defaultdict(list)
-    for row in publication.ask("user_recommendations", recommendations=RECOMMENDATIONS):
-        shown[row["user_id"]].append(
-            {
-                **{key: row[key] for key in ("rank", "item_id", "name", "category", "source", "reason", "is_repeat")},
-                "probability": shortened(row["probability"]),
-                "window_days": row["window_days"],
-            }
-        )
-    return {
-        "users": [
-            {
-                **row,
-                "monetary": shortened(row["monetary"]),
-                "history": histories[row["user_id"]],
-                "recommendations": shown[row["user_id"]],
-            }
-            for row in users
-        ]
-    }
 
 
 def _similar(publication: Publication) -> Section:

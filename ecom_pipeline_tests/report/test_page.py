@@ -182,6 +182,39 @@ def test_recommendations_stand_beside_the_history(sections: dict[str, Any], publ
         assert user["history"][0]["event_date"] == last.isoformat()
 
 
+def test_segments_and_next_steps_are_the_published_ones(sections: dict[str, Any], published: Path) -> None:
+    told = sections["segments"]
+    expected = asked(published, "SELECT segment, users, description, typical_items FROM segments ORDER BY segment")
+    assert [
+        tuple(row[key] for key in ("segment", "users", "description", "typical_items")) for row in told["segments"]
+    ] == (expected)
+    steps = sections["next_steps"]
+    ((users, buyers, nothing),) = asked(published, "SELECT count(*), sum(p_buys), sum(p_nothing) FROM next_steps")
+    assert (steps["users"], steps["expected_buyers"]) == (users, pytest.approx(buyers, rel=1e-4))
+    (first,) = [row for row in steps["steps"] if row["step"] == "nothing"]
+    assert first["expected_users"] == pytest.approx(nothing, rel=1e-4)
+    assert sum(row["likeliest_for"] for row in steps["steps"]) == users
+    curve = asked(
+        published, "SELECT predicted, observed, users FROM next_step_reliability WHERE outcome = 'buys' ORDER BY bin"
+    )
+    assert [(point["predicted"], point["observed"], point["users"]) for point in steps["curves"]["buys"]] == curve
+    assert {row["dataset"]: row["log_loss"]["value"] for row in steps["figures"]} == {
+        "next step within 7 days": 0.2,
+        "user buys within 7 days": 0.2,
+    }
+    assert steps["notes"] == [
+        "A floor stands in for buying: the model did not beat the share of buyers after the last kind of event on "
+        "held-out days."
+    ]
+    user = sections["people"]["users"][0]
+    ((segment, p_buys),) = asked(
+        published,
+        "SELECT segment, p_buys FROM user_segments JOIN next_steps USING (as_of, user_id) "
+        f"WHERE user_id = '{user['user_id']}'",
+    )
+    assert (user["state_segment"], user["p_buys"]) == (segment, pytest.approx(p_buys, rel=1e-4))
+
+
 def test_quality_counts_the_rows_and_the_rules(sections: dict[str, Any]) -> None:
     quality = sections["quality"]
     assert quality["feeds"][0] | {"files": 1} == {
@@ -249,7 +282,8 @@ def test_what_feeds_do_not_allow_is_left_out_with_a_sentence(tmp_path: Path) -> 
         ).fetchall()
     written = write_report(bare, tmp_path / "report.html")
     assert set(written.left_out) == {
-        "headline", "forecast", "misses", "value", "people", "similar", "funnel", "paths", "models",
+        "headline", "forecast", "misses", "value", "people", "segments", "next_steps", "similar", "funnel", "paths",
+        "models",
     }  # fmt: skip
     html = written.file.read_text(encoding="utf-8")
     for sentence in written.left_out.values():
@@ -270,6 +304,68 @@ def test_a_night_leaves_its_report_and_keeps_one_a_night(published_shop: Publish
         f"SELECT sum(quantity) FROM sales_daily WHERE level = 'total' AND date > DATE '{last}' - 7",
     )
     assert figures["units"] == pytest.approx(units)
+
+
+OLDER_NIGHT = """
+INSERT INTO recommendations
+SELECT DATE '2025-06-25', user_id, rank, item_id, score, source, reason, reason_item_id, is_repeat, fallback,
+       model_version
+FROM recommendations WHERE as_of = DATE '2025-06-30' AND user_id IN ('u1', 'u2');
+INSERT INTO sales_forecasts
+SELECT DATE '2025-06-25', level, series_id, measure, target_date - 5, horizon, 2, p05, p10, p25, p50, p75, p90, p95,
+       baseline, model, model_version, fallback
+FROM sales_forecasts WHERE as_of = DATE '2025-06-30';
+"""
+
+
+@pytest.fixture
+def two_nights(published: Path, tmp_path: Path) -> Home:
+    """A home whose published file holds an older night too."""
+    home = Home(tmp_path / "home")
+    home.published_file.parent.mkdir(parents=True)
+    home.settings_file.write_text("profile: sample\n", encoding="utf-8")
+    home.published_file.write_bytes(published.read_bytes())
+    with duckdb.connect(str(home.published_file)) as connection:
+        connection.execute(OLDER_NIGHT).fetchall()
+    return home
+
+
+def test_the_report_of_an_older_night_says_what_that_night_knew(two_nights: Home) -> None:
+    newest = nightly_report(two_nights)
+    older = nightly_report(two_nights, as_of=date(2025, 6, 25))
+    assert (newest.file, older.file) == (
+        report_beside(two_nights.published_file),
+        archived_report(two_nights, date(2025, 6, 25)),
+    )
+    assert data_of(newest.file)["as_of"] == "2025-06-30"
+    told = data_of(older.file)
+    assert (told["as_of"], told["first_day"]) == ("2025-06-25", "2025-06-26")
+    figures = {figure["key"]: figure["value"] for figure in told["sections"]["headline"]["figures"]}
+    ((units,),) = asked(
+        two_nights.published_file,
+        "SELECT sum(quantity) FROM sales_daily WHERE level = 'total' AND date BETWEEN '2025-06-19' AND '2025-06-25'",
+    )
+    assert (figures["units"], figures["next_units"]) == (pytest.approx(units), 14)
+    users = told["sections"]["people"]["users"]
+    assert {user["user_id"] for user in users} == {"u1", "u2"}
+    # what came after the night is not told of them, nor the segment that they were given later
+    assert max(one["event_date"] for user in users for one in user["history"]) <= "2025-06-25"
+    assert {user["segment"] for user in users} == {None}
+    assert "those of the newest published night, 30 Jun 2025" in older.file.read_text(encoding="utf-8")
+    assert "those of the newest published night" not in newest.file.read_text(encoding="utf-8")
+
+
+def test_a_night_that_is_not_published_is_refused_with_those_that_are(two_nights: Home) -> None:
+    with pytest.raises(
+        ReportError, match=r"does not hold the night 2025-05-01. The newest of its \d+ nights: .*2025-06-30"
+    ):
+        nightly_report(two_nights, as_of=date(2025, 5, 1))
+    done = CliRunner().invoke(app, ["report", "--home", str(two_nights.root), "--as-of", "2025-06-25", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["as_of"] == "2025-06-25"
+    refused = CliRunner().invoke(app, ["report", "--home", str(two_nights.root), "--as-of", "2025-05-01"])
+    assert refused.exit_code == 4
+    assert "nightly --as-of 2025-05-01" in refused.stderr
 
 
 def test_old_reports_make_way_as_old_nights_do(published: Path, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ told AS (
     max(f.monetary) AS monetary
   FROM active AS a
   JOIN user_events AS e ON a.user_id = e.user_id AND e.event_date <= CAST(:as_of AS DATE)
-  LEFT JOIN user_rfm AS f ON a.user_id = f.user_id AND CAST(:as_of AS DATE) = (SELECT as_of FROM about)
+  LEFT JOIN (
+    SELECT rfm.* FROM user_rfm AS rfm JOIN about ON about.as_of = CAST(:as_of AS DATE)
+  ) AS f ON a.user_id = f.user_id
   GROUP BY a.user_id, a.fallback
 ),
 placed AS (

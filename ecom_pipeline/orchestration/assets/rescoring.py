@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ecom_pipeline.contracts import table
-from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE
+from ecom_pipeline.orchestration.assets.published import publish_shop
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
@@ -23,9 +23,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=RESCORED, pool=WAREHOUSE_POOL, specs=[spec._replace(freshness_policy=None)])
     def rescored_users(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
-        from ecom_pipeline.privacy.pseudonyms import hash_key
         from ecom_pipeline.steps.rescore import rescore_users
-        from ecom_pipeline.warehouse.publishing import publish
 
         with recorded_step(context, shop) as step:
             report = rescore_users(
@@ -38,14 +36,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
             )
             step.rows = report.users
             if report.users:
-                publish(
-                    shop.warehouse,
-                    target=shop.home.published_file,
-                    keep_nights=shop.settings.keep_nights,
-                    profile=shop.settings.profile,
-                    is_synthetic=shop.settings.profile == SAMPLE_PROFILE,
-                    hash_key=hash_key(shop.settings),
-                )
+                publish_shop(shop)
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(shop.warehouse, declared),

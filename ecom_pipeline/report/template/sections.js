@@ -196,27 +196,6 @@ function startValue() {
   }));
 }
 
-const EVENT_WORDS = {view: 'looked at', favourite: 'liked', cart: 'put into the cart', remove: 'took out of the cart', purchase: 'bought', return: 'returned', search: 'searched for'};
-function startPeople() {
-  if (sections.people.left_out) return;
-  const {users} = sections.people;
-  const select = byId('user');
-  select.replaceChildren(...users.map((user, place) => element('option', {value: place}, `${user.user_id} · ${user.segment ?? 'has not bought yet'}`)));
-  const show = () => {
-    const user = users[Number(select.value)];
-    const facts = [['Segment', user.segment ?? 'has not bought yet'], ['Events', plain(user.events)], ['Products', plain(user.products)], ['Last seen', shortDay(user.last_event)], ['Last purchase', user.last_purchase ? shortDay(user.last_purchase) : '–'], ['Bought for', user.monetary === null ? '–' : money(user.monetary)]];
-    const most = Math.max(...user.recommendations.map((one) => one.probability ?? 0));
-    const history = user.history.map((one) => element('li', {}, element('time', {datetime: one.event_date}, shortDay(one.event_date)), element('span', {}, element('span', {class: 'event ' + one.event}, EVENT_WORDS[one.event] ?? one.event), ` ${one.name ?? one.item_id}`, one.times > 1 ? element('span', {class: 'hint'}, ` ${one.times} times`) : '')));
-    const next = user.recommendations.map((one) => element('li', {}, element('span', {class: 'rank'}, one.rank), element('span', {}, element('b', {}, one.name ?? one.item_id), element('span', {class: 'reason'}, one.reason)), element('span', {class: 'meter'}, one.probability === null ? '' : percent(one.probability), element('small', {}, one.probability === null ? '' : `within ${one.window_days} days`), meter(one.probability, most))));
-    byId('user-card').replaceChildren(
-      element('dl', {class: 'user-facts'}, ...facts.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value)))),
-      element('div', {class: 'user-split'}, element('div', {}, element('h3', {}, 'What the user did last'), element('ul', {class: 'events'}, ...history)), element('div', {}, element('h3', {}, 'What comes next'), element('ol', {class: 'ranked'}, ...next))),
-    );
-  };
-  select.addEventListener('change', show);
-  show();
-}
-
 function meter(value, most) {
   const bar = element('i');
   bar.style.width = most > 0 ? `${(100 * (value ?? 0) / most).toFixed(1)}%` : '0';

@@ -14,6 +14,7 @@ function startAll() {
   startExplorer();
   startValue();
   startPeople();
+  startNextSteps();
   startSimilar();
   startFunnel();
   startPaths();
