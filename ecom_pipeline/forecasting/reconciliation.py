@@ -8,6 +8,8 @@ say and a product moves in proportion to what it sells. Variances of the errors 
 their errors are small one by one, but go together, which a diagonal covariance does not see.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -18,75 +20,137 @@ LARGEST_STRETCH = 5.0  # of quantiles; a mean near zero may be moved to many tim
 DECIMALS = 4  # of what is published, so that sums agree to the last digit shown
 
 
+@dataclass(frozen=True)
+class Tree:
+    """The series of one measure by their places: products (k,), categories (c,), at most one total.
+
+    parent (k,): the place of each product's category among the categories, c for products without one.
+    """
+
+    products: np.ndarray
+    categories: np.ndarray
+    total: np.ndarray
+    parent: np.ndarray
+
+    @classmethod
+    def of(cls, level: np.ndarray, series_id: np.ndarray, category: np.ndarray) -> "Tree":
+        """From the level, the id and the category (None: it has none) of each series, (n,) each.
+
+        Raises ForecastingError if no series is a product.
+        """
+        products, categories = np.flatnonzero(level == "product"), np.flatnonzero(level == "category")
+        if not len(products):
+            raise ForecastingError(
+                "reconciliation needs forecasts of products: they are what categories and the total are summed from"
+            )
+        place = pd.Index(series_id[categories]).get_indexer(pd.Index(category[products]))
+        return cls(
+            products=products,
+            categories=categories,
+            total=np.flatnonzero(level == "total")[:1],
+            parent=np.where(place >= 0, place, len(categories)),
+        )
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """(k, H) values of products as (c + 1, H) sums of their categories; the last are those without a category."""
+        days = values.shape[1]
+        node = (self.parent[:, None] * days + np.arange(days)).ravel()
+        summed = np.bincount(node, weights=values.ravel(), minlength=(len(self.categories) + 1) * days)
+        return summed.reshape(-1, days)
+
+
 def reconcile(forecasts: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     """Forecasts (unique_id, ds, mean, p05 … p95) with means that add up, measure by measure and day by day.
 
     `series` names each unique_id's measure, level, series_id and category. Quantiles are stretched with their mean, so
     they stay ordered and non-negative. Rows come back in the same order.
     """
-    series = series.set_index("unique_id")
-    rows = forecasts.join(series[["measure", "level", "series_id", "category"]], on="unique_id")
+    row, ids = pd.factorize(forecasts["unique_id"])
+    column, days = pd.factorize(forecasts["ds"])
+    shape = (len(ids), len(days))
+    mean, present = np.zeros(shape), np.zeros(shape, dtype=bool)
+    quantiles = np.zeros((*shape, len(QUANTILES)))
+    mean[row, column], present[row, column] = forecasts["mean"], True
+    quantiles[row, column] = forecasts[list(QUANTILES)]
+    named = series.set_index("unique_id").loc[pd.Index(ids)]
+    mean, quantiles = reconcile_arrays(mean, quantiles, present, series=named)
     result = forecasts.copy()
-    mean = forecasts["mean"].to_numpy(dtype=np.float64, copy=True)
-    for places in rows.groupby("measure", sort=True).indices.values():
-        mean[places] = _reconcile_measure(rows.iloc[places], mean=mean[places])
-    before = forecasts["mean"].to_numpy(dtype=np.float64)
-    ratio = np.where(before > 0, mean / np.where(before > 0, before, 1.0), 1.0).clip(max=LARGEST_STRETCH)
-    result["mean"] = mean
-    for name in QUANTILES:
-        result[name] = np.round(forecasts[name].to_numpy(dtype=np.float64) * ratio, DECIMALS)
+    result["mean"] = mean[row, column]
+    result[list(QUANTILES)] = quantiles[row, column]
     return result
 
 
-def _reconcile_measure(rows: pd.DataFrame, *, mean: np.ndarray) -> np.ndarray:
-    level = rows["level"].to_numpy()
-    day = pd.factorize(rows["ds"], sort=True)[0]
-    days = int(day.max()) + 1
-    is_product, is_category, is_total = level == "product", level == "category", level == "total"
-    if not is_product.any():
-        raise ForecastingError(
-            "reconciliation needs forecasts of products: they are what categories and the total are summed from"
-        )
+def reconcile_arrays(
+    mean: np.ndarray,
+    quantiles: np.ndarray,
+    present: np.ndarray,
+    *,
+    series: pd.DataFrame,
+    variance: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`reconcile` of arrays: mean (n, H), quantiles (n, H, 7), in the order of the n rows of `series`.
 
-    # categories are numbered 0 … n - 1; products without one share the last number, which has no forecast of its own
-    names = pd.Index(sorted(rows["series_id"][is_category].unique()))
-    of_product = names.get_indexer(pd.Index(rows["category"][is_product].fillna("")))
-    parent = np.where(of_product >= 0, of_product, len(names))
-    node = parent * days + day[is_product]
-    nodes = (len(names) + 1) * days
+    present (n, H): whether there is a forecast; where there is none, nothing is changed and nothing counts.
+    variance (n, H): of each forecast's error, up to a factor; infinite: not to be heard. None: structural scaling.
+    """
+    names = {name: series[name].to_numpy(dtype=object) for name in ("measure", "level", "series_id", "category")}
+    result = mean.copy()
+    for measure in pd.unique(names["measure"]):
+        of = np.flatnonzero(names["measure"] == measure)
+        tree = Tree.of(*(names[name][of] for name in ("level", "series_id", "category")))
+        weights = structural_variance(mean[of], present[of], tree) if variance is None else variance[of]
+        result[of] = _reconcile_measure(mean[of], present[of], weights, tree)
+    ratio = np.where(mean > 0, result / np.where(mean > 0, mean, 1.0), 1.0).clip(max=LARGEST_STRETCH)
+    result = np.where(present, result, mean)
+    return result, np.where(present[:, :, None], np.round(quantiles * ratio[:, :, None], DECIMALS), quantiles)
 
-    own_mean, own_variance = np.zeros(nodes), np.full(nodes, np.inf)
-    at = names.get_indexer(pd.Index(rows["series_id"][is_category])) * days + day[is_category]
-    sums = np.bincount(node, weights=mean[is_product], minlength=nodes)
-    variance = np.maximum(mean[is_product], SMALLEST_VARIANCE)
-    sum_variance = np.bincount(node, weights=variance, minlength=nodes)
-    own_mean[at], own_variance[at] = mean[is_category], sum_variance[at]
-    total_mean, total_variance = np.zeros(days), np.full(days, np.inf)
-    total_mean[day[is_total]] = mean[is_total]
-    total_variance[day[is_total]] = sum_variance.reshape(-1, days).sum(axis=0)[day[is_total]]
 
+def _reconcile_measure(mean: np.ndarray, present: np.ndarray, variance: np.ndarray, tree: Tree) -> np.ndarray:
+    """Means (n, H) that add up."""
+    products = tree.products
+    sums = tree.sums(np.where(present[products], mean[products], 0.0))
+    sum_variance = tree.sums(np.where(present[products], variance[products], 0.0))
+
+    own_mean, own_variance = np.zeros_like(sums), np.full_like(sums, np.inf)
+    own_mean[:-1] = mean[tree.categories]
+    own_variance[:-1] = np.where(present[tree.categories], variance[tree.categories], np.inf)
     has_products = sum_variance > 0
     category, category_variance = _combined(sums, sum_variance, own_mean, own_variance)
-    category_variance = np.where(has_products, category_variance, 0.0)
     category = np.where(has_products, category, 0.0)
-    all_sums = category.reshape(-1, days).sum(axis=0)
-    all_variance = category_variance.reshape(-1, days).sum(axis=0)
-    total, _ = _combined(all_sums, all_variance, total_mean, total_variance)
+    category_variance = np.where(has_products, category_variance, 0.0)
 
-    share = category_variance.reshape(-1, days) / np.where(all_variance > 0, all_variance, 1.0)
-    category = _spread(category.reshape(-1, days), share, total).ravel()
-    weight = variance / sum_variance[node]
-    moved = np.maximum(mean[is_product] + weight * (category - sums)[node], 0.0)
-    reached = np.bincount(node, weights=moved, minlength=nodes)
+    all_sums, all_variance = category.sum(axis=0), category_variance.sum(axis=0)
+    total = all_sums
+    for place in tree.total:
+        own = np.where(present[place], variance[place], np.inf)
+        total, _ = _combined(all_sums, all_variance, mean[place], own)
+
+    share = category_variance / np.where(all_variance > 0, all_variance, 1.0)
+    category = _spread(category, share, total)
+    weight = (
+        np.where(present[products], variance[products], 0.0) / np.where(has_products, sum_variance, 1.0)[tree.parent]
+    )
+    moved = np.maximum(mean[products] + weight * (category - sums)[tree.parent], 0.0)
+    moved = np.where(present[products], moved, 0.0)
+    reached = tree.sums(moved)
     stretch = np.where(reached > 0, category / np.where(reached > 0, reached, 1.0), 1.0)
-    products = np.round(moved * stretch[node], DECIMALS)
 
     result = np.empty_like(mean)
-    result[is_product] = products
-    by_category = np.round(np.bincount(node, weights=products, minlength=nodes), DECIMALS)
-    result[is_category] = by_category[at]
-    result[is_total] = np.round(by_category.reshape(-1, days).sum(axis=0), DECIMALS)[day[is_total]]
+    result[products] = np.round(moved * stretch[tree.parent], DECIMALS)
+    by_category = np.round(tree.sums(result[products]), DECIMALS)
+    result[tree.categories] = by_category[:-1]
+    result[tree.total] = np.round(by_category.sum(axis=0), DECIMALS)
     return result
+
+
+def structural_variance(mean: np.ndarray, present: np.ndarray, tree: Tree) -> np.ndarray:
+    """(n, H) variances of the nodes, in proportion to the means (n, H) of the products below each."""
+    variance = np.zeros_like(mean)
+    variance[tree.products] = np.where(present[tree.products], np.maximum(mean[tree.products], SMALLEST_VARIANCE), 0.0)
+    sums = tree.sums(variance[tree.products])
+    variance[tree.categories] = sums[:-1]
+    variance[tree.total] = sums.sum(axis=0)
+    return variance
 
 
 def _combined(

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 
 from ecom_pipeline.contracts.ddl import identifier
+from ecom_pipeline.forecasting.types import QUANTILES
 from ecom_pipeline.registry import ModelName, Registry
 from ecom_pipeline.scenarios.plan import Change, Scenario, ScenarioError
 from ecom_pipeline.settings import Home, Settings
@@ -230,7 +231,7 @@ def _forecast(
         )
     series = series_of_night(warehouse, as_of=night)
     baseline = profile_forecasts(warehouse, series, cutoff=night, horizon=settings.horizon_days, planned=True)
-    frame, _ = make_forecasts(
+    made = make_forecasts(
         warehouse,
         forecaster,
         series,
@@ -240,10 +241,18 @@ def _forecast(
         planned=True,
         on_share=lambda share: progress("forecast", 0.1 + 0.85 * share),
     )
-    named = frame.merge(series[["unique_id", "level", "series_id", "measure"]], on="unique_id")
-    named["target_date"] = pd.to_datetime(named["ds"]).dt.date
-    columns = ["level", "series_id", "measure", "target_date", "mean", "p10", "p90"]
-    return pa.Table.from_pandas(named[columns], preserve_index=False)
+    place, day = np.nonzero(made.forecasts.asked)
+    return pa.table(
+        {
+            **{
+                name: pa.array(series[name], pa.string()).take(pa.array(place))
+                for name in ("level", "series_id", "measure")
+            },
+            "target_date": pa.array(np.datetime64(night) + 1 + day),
+            "mean": pa.array(made.forecasts.mean[place, day]),
+            **{name: pa.array(made.forecasts.quantiles[place, day, QUANTILES.index(name)]) for name in ("p10", "p90")},
+        }
+    )
 
 
 def _silent(stage: str, share: float) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ecom_pipeline import contracts
-from ecom_pipeline.forecasting.reconciliation import reconcile
+from ecom_pipeline.forecasting.reconciliation import reconcile_arrays
 from ecom_pipeline.forecasting.types import QUANTILES, ForecastingError
 from ecom_pipeline.registry import (
     Manifest,
@@ -28,9 +28,10 @@ from ecom_pipeline.registry.fingerprint import fingerprint
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.features import require_night
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, SEASONAL_PROFILE, profile_forecasts
+from ecom_pipeline.steps.forecast_days import DayForecasts
 from ecom_pipeline.steps.forecast_frames import Covariates, series_of_night
 from ecom_pipeline.steps.forecast_judging import (
-    Windows,
+    Window,
     classes_left_to_profile,
     figures,
     gain_over_profile,
@@ -143,7 +144,7 @@ def _train_if_due(
         )
     try:
         judged, windows, metrics = _judge(
-            warehouse, series=series, covariates=covariates, cutoffs=cutoffs, settings=settings, progress=progress
+            warehouse, history, covariates=covariates, cutoffs=cutoffs, settings=settings, progress=progress
         )
         champion = _champion(registry, settings=settings, as_of=as_of)
         verdict = decide(
@@ -173,21 +174,20 @@ def _train_if_due(
 
 def _judge(
     warehouse: Warehouse,
+    history: pd.DataFrame,
     *,
-    series: pd.DataFrame,
     covariates: Covariates,
     cutoffs: tuple[date, ...],
     settings: Settings,
     progress: Progress,
-) -> tuple[FittedForecaster, Windows, tuple[Metric, ...]]:
+) -> tuple[FittedForecaster, tuple[Window, ...], tuple[Metric, ...]]:
     """Fit before the first held-out window, forecast all, score, and note which classes are the profile's.
 
     The figures are the network's alone: its classes were chosen on the same windows, so they may not count here. They
     do when it meets a later challenger.
     """
-    past = training_frame(warehouse, series, covariates=covariates, cutoff=cutoffs[0])
     judged = fit_forecaster(
-        past,
+        history[history["ds"] <= pd.Timestamp(cutoffs[0])].reset_index(drop=True),
         covariates=covariates,
         settings=settings,
         on_progress=lambda stage, share: progress(
@@ -203,11 +203,13 @@ def _judge(
     predictions = predict_windows(
         warehouse, judged, windows, on_share=lambda share: progress("forecast the held-out days", 0.4 + 0.15 * share)
     )
-    classes = classes_left_to_profile(warehouse, windows, predictions)
+    classes = classes_left_to_profile(windows, predictions)
     return replace(judged, profile_classes=classes), windows, figures(windows, predictions)
 
 
-def _champion_gain(warehouse: Warehouse, registry: Registry, champion: ModelVersion, windows: Windows) -> float:
+def _champion_gain(
+    warehouse: Warehouse, registry: Registry, champion: ModelVersion, windows: tuple[Window, ...]
+) -> float:
     """The champion's figure on the challenger's windows, from its fit that saw none of them."""
     judged = FittedForecaster.load(registry.folder(champion) / JUDGED)
     return gain_over_profile(figures(windows, predict_windows(warehouse, judged, windows, on_share=lambda share: None)))
@@ -245,7 +247,7 @@ def forecast_sales(
     progress("seasonal profile", 0.05)
     baseline = profile_forecasts(warehouse, series, cutoff=as_of, horizon=settings.horizon_days, planned=True)
     if champion is not None:
-        forecasts, by_network = make_forecasts(
+        made = make_forecasts(
             warehouse,
             FittedForecaster.load(registry.folder(champion) / SERVING),
             series,
@@ -255,9 +257,10 @@ def forecast_sales(
             planned=True,
             on_share=lambda share: progress("forecast", 0.1 + 0.8 * share),
         )
-        models = np.where(by_network, model, SEASONAL_PROFILE)
+        forecasts, models = made.forecasts, np.where(made.by_network, model, SEASONAL_PROFILE)
     else:
-        forecasts = reconcile(baseline, series)
+        mean, quantiles = reconcile_arrays(baseline.mean, baseline.quantiles, baseline.asked, series=series)
+        forecasts = replace(baseline, mean=mean, quantiles=quantiles)
         models = np.full(len(series), SEASONAL_PROFILE)
     rows = warehouse.replace_night_from_arrow(
         table,
@@ -292,34 +295,37 @@ def _trained_last(registry: Registry, as_of: date) -> ModelVersion:
 
 
 def _rows(
-    forecasts: pd.DataFrame,
-    baseline: pd.DataFrame,
+    forecasts: DayForecasts,
+    baseline: DayForecasts,
     series: pd.DataFrame,
     *,
     as_of: date,
     model_version: str,
     fallback: bool,
 ) -> pa.Table:
-    frame = forecasts.merge(
-        baseline[["unique_id", "ds", "mean"]].rename(columns={"mean": "baseline"}), on=["unique_id", "ds"]
-    ).merge(series[["unique_id", "measure", "level", "series_id", "model"]], on="unique_id")
-    frame = frame.sort_values(["measure", "level", "series_id", "ds"], kind="stable")
-    days = frame["ds"].to_numpy().astype("datetime64[D]")
-    count = len(frame)
+    named = series[["measure", "level", "series_id"]].reset_index(drop=True)
+    order = named.sort_values(list(named.columns), kind="stable").index.to_numpy()
+    place, day = np.nonzero(forecasts.asked[order])
+    place = order[place]
+    count = len(place)
+
+    def names(column: str) -> pa.Array:
+        return pa.array(series[column], pa.string()).take(pa.array(place))
+
     return pa.table(
         {
-            "as_of": pa.array([as_of] * count, pa.date32()),
-            "level": pa.array(frame["level"]),
-            "series_id": pa.array(frame["series_id"]),
-            "measure": pa.array(frame["measure"]),
-            "target_date": pa.array(days),
-            "horizon": pa.array((days - np.datetime64(as_of)).astype(np.int32)),
-            "mean": pa.array(frame["mean"]),
-            **{name: pa.array(frame[name]) for name in QUANTILES},
-            "baseline": pa.array(frame["baseline"].round(4)),
-            "model": pa.array(frame["model"]),
-            "model_version": pa.array([model_version] * count),
-            "fallback": pa.array([fallback] * count),
+            "as_of": pa.array(np.full(count, np.datetime64(as_of))),
+            "level": names("level"),
+            "series_id": names("series_id"),
+            "measure": names("measure"),
+            "target_date": pa.array(np.datetime64(as_of) + 1 + day),
+            "horizon": pa.array((day + 1).astype(np.int32)),
+            "mean": pa.array(forecasts.mean[place, day]),
+            **{name: pa.array(forecasts.quantiles[place, day, number]) for number, name in enumerate(QUANTILES)},
+            "baseline": pa.array(baseline.mean[place, day].round(4)),
+            "model": names("model"),
+            "model_version": pa.repeat(model_version, count),
+            "fallback": pa.repeat(fallback, count),
         }
     )
 

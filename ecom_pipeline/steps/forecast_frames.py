@@ -1,7 +1,8 @@
 """Sales series of one night as the frames that the forecaster reads.
 
-Belongs here: which series there are at a cutoff, and their history and known future as long frames. Series are numbered
-(`unique_id`), measures are series of their own, so that one network learns from all of them.
+Belongs here: which series there are at a cutoff, and their history and known future as long frames. Measures are series
+of their own, so that one network learns from all of them. Names are categorical in long frames: millions of rows then
+hold numbers.
 """
 
 from dataclasses import dataclass
@@ -167,7 +168,8 @@ def _read(warehouse: Warehouse, series: pd.DataFrame, sql: str, parameters: dict
     frame = rows.to_pandas()
     frame["ds"] = pd.to_datetime(frame["ds"])
     number = frame.pop("number").to_numpy()
-    frame.insert(0, "unique_id", named["unique_id"].array.take(number))
+    frame.insert(0, "unique_id", pd.Categorical.from_codes(number, categories=pd.Index(named["unique_id"])))
     for name in STATIC:
-        frame[name] = named[name].array.take(number)
+        codes, categories = pd.factorize(named[name], sort=True)
+        frame[name] = pd.Categorical.from_codes(codes[number], categories=categories)
     return frame

@@ -7,49 +7,32 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ecom_pipeline.forecasting.classes import better_by_class, series_classes
+from ecom_pipeline.forecasting.classes import better_by_class
 from ecom_pipeline.forecasting.metrics import bias, coverage, rmsse, wape, weighted_pinball
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.registry import Metric
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, profile_forecasts
-from ecom_pipeline.steps.forecast_frames import Covariates, history_of, series_at_cutoff
-from ecom_pipeline.steps.forecast_making import made_by_network, make_forecasts
+from ecom_pipeline.steps.forecast_days import DayForecasts, days_ahead, squared_changes
+from ecom_pipeline.steps.forecast_frames import series_at_cutoff
+from ecom_pipeline.steps.forecast_making import MadeForecasts, make_forecasts
 from ecom_pipeline.steps.forecast_training import Forecaster
 from ecom_pipeline.warehouse import Warehouse
 
-GROUP = ["measure", "level"]
-NO_COVARIATES = Covariates(known_future=(), past_only=())
-
-_SCALES = """
-WITH changes AS (
-  SELECT level, series_id,
-         quantity - lag(quantity) OVER (PARTITION BY level, series_id ORDER BY date) AS quantity_change,
-         revenue - lag(revenue) OVER (PARTITION BY level, series_id ORDER BY date) AS revenue_change
-  FROM feat_sales_daily
-  WHERE date <= :cutoff
-)
-SELECT 'quantity' AS measure, level, series_id, avg(quantity_change * quantity_change) AS squared
-FROM changes GROUP BY level, series_id
-UNION ALL
-SELECT 'revenue' AS measure, level, series_id, avg(revenue_change * revenue_change) AS squared
-FROM changes GROUP BY level, series_id
-ORDER BY measure, level, series_id
-"""
+MOST_SERIES = 10**9  # of one window
 
 
 @dataclass(frozen=True)
-class Windows:
-    """What happened after past cutoffs: rows unique_id, measure, level, cutoff, ds, y, and the profile's forecasts.
+class Window:
+    """What happened in the H days after a past cutoff to the n series that would have been forecast.
 
-    scales: measure, level, series_id, cutoff, squared: the denominators of RMSSE.
+    actual (n, H): NaN where not recorded; baseline: the profile's forecasts; squared (n,): denominators of RMSSE.
     """
 
-    cutoffs: tuple[date, ...]
-    actual: pd.DataFrame
-    baseline: pd.DataFrame
-    scales: pd.DataFrame
-    series: dict[date, pd.DataFrame]
-    horizon: int
+    cutoff: date
+    series: pd.DataFrame
+    actual: np.ndarray
+    baseline: DayForecasts
+    squared: np.ndarray
 
 
 def held_out_cutoffs(*, first_day: date, as_of: date, horizon: int, windows: int) -> tuple[date, ...]:
@@ -59,104 +42,135 @@ def held_out_cutoffs(*, first_day: date, as_of: date, horizon: int, windows: int
     return tuple(cutoff for cutoff in cutoffs if (cutoff - first_day).days + 1 >= needed)
 
 
-def open_windows(warehouse: Warehouse, *, cutoffs: Sequence[date], horizon: int, active_days: int) -> Windows:
+def open_windows(
+    warehouse: Warehouse, *, cutoffs: Sequence[date], horizon: int, active_days: int
+) -> tuple[Window, ...]:
     """Read what happened after each cutoff, and forecast it with the seasonal profile."""
-    actual, baseline, scales, series = [], [], [], {}
-    for cutoff in cutoffs:
-        chosen = series_at_cutoff(warehouse, cutoff=cutoff, horizon=horizon, active_days=active_days)
-        after = history_of(
-            warehouse, chosen, covariates=NO_COVARIATES, first=cutoff, cutoff=cutoff + timedelta(days=horizon)
-        )[["unique_id", "ds", "y"]]
-        actual.append(
-            after.merge(chosen[["unique_id", "measure", "level"]], on="unique_id").assign(cutoff=pd.Timestamp(cutoff))
+    chosen = [
+        series_at_cutoff(warehouse, cutoff=cutoff, horizon=horizon, active_days=active_days) for cutoff in cutoffs
+    ]
+    squared = squared_changes(warehouse, pd.concat(chosen), cutoffs=cutoffs)
+    ends = np.cumsum([len(series) for series in chosen])
+    windows = []
+    for number, (cutoff, series, end) in enumerate(zip(cutoffs, chosen, ends, strict=True)):
+        after = days_ahead(warehouse, series, cutoff=cutoff, horizon=horizon, planned=False)
+        windows.append(
+            Window(
+                cutoff=cutoff,
+                series=series,
+                actual=after.y,
+                baseline=profile_forecasts(warehouse, series, cutoff=cutoff, horizon=horizon, planned=False),
+                squared=squared[end - len(series) : end, number],
+            )
         )
-        floor = profile_forecasts(warehouse, chosen, cutoff=cutoff, horizon=horizon, planned=False)
-        baseline.append(floor.assign(cutoff=pd.Timestamp(cutoff)))
-        scale = warehouse.arrow(_SCALES, {"cutoff": cutoff}).to_pandas().assign(cutoff=pd.Timestamp(cutoff))
-        scale["unique_id"] = scale["measure"] + "/" + scale["level"] + "/" + scale["series_id"]
-        scales.append(scale[["unique_id", "cutoff", "squared"]])
-        series[cutoff] = chosen
-    return Windows(
-        cutoffs=tuple(cutoffs),
-        actual=pd.concat(actual, ignore_index=True),
-        baseline=pd.concat(baseline, ignore_index=True),
-        scales=pd.concat(scales, ignore_index=True),
-        series=series,
-        horizon=horizon,
-    )
+    return tuple(windows)
 
 
 def predict_windows(
-    warehouse: Warehouse, forecaster: Forecaster, windows: Windows, *, on_share: Callable[[float], None]
-) -> pd.DataFrame:
-    """The forecaster's reconciled forecasts at every cutoff: unique_id, ds, cutoff, mean, p05 … p95."""
-    predicted = []
-    for number, cutoff in enumerate(windows.cutoffs):
-        forecasts, _ = make_forecasts(
+    warehouse: Warehouse, forecaster: Forecaster, windows: Sequence[Window], *, on_share: Callable[[float], None]
+) -> tuple[MadeForecasts, ...]:
+    """The forecaster's forecasts of every window, as they would have been published."""
+    return tuple(
+        make_forecasts(
             warehouse,
             forecaster,
-            windows.series[cutoff],
-            baseline=windows.baseline[windows.baseline["cutoff"] == pd.Timestamp(cutoff)].drop(columns="cutoff"),
-            cutoff=cutoff,
-            horizon=windows.horizon,
+            window.series,
+            baseline=window.baseline,
+            cutoff=window.cutoff,
+            horizon=window.actual.shape[1],
             planned=False,
-            on_share=lambda share, done=number: on_share((done + share) / len(windows.cutoffs)),  # type: ignore[misc]
+            on_share=lambda share, done=number: on_share((done + share) / len(windows)),  # type: ignore[misc]
         )
-        predicted.append(forecasts.assign(cutoff=pd.Timestamp(cutoff)))
-    return pd.concat(predicted, ignore_index=True)
+        for number, window in enumerate(windows)
+    )
 
 
-def classes_left_to_profile(warehouse: Warehouse, windows: Windows, predictions: pd.DataFrame) -> tuple[str, ...]:
+def classes_left_to_profile(windows: Sequence[Window], predictions: Sequence[MadeForecasts]) -> tuple[str, ...]:
     """Classes of products, as they stood at each cutoff, of which the profile's WAPE is no higher than the model's.
 
     Only products that the network forecasts are asked; the long tail has the profile's forecasts anyway.
     """
-    found = []
-    for cutoff, series in windows.series.items():
-        products = series[(series["level"] == "product") & made_by_network(series)]
-        history = history_of(warehouse, products, covariates=NO_COVARIATES, cutoff=cutoff)
-        found.append(_by_cutoff(series_classes(history).assign(cutoff=pd.Timestamp(cutoff))))
-    classes = pd.concat(found, ignore_index=True)
-    keys = ["unique_id", "cutoff", "ds"]
-    products_only = windows.actual[windows.actual["level"] == "product"]
-    better = better_by_class(
-        _by_cutoff(products_only.merge(predictions, on=keys)),
-        _by_cutoff(products_only[keys].merge(windows.baseline, on=keys)),
-        classes,
+    asked = [pd.notna(made.series_class) for made in predictions]
+    classes = pd.concat(
+        [
+            pd.DataFrame(
+                {"unique_id": _ids(number, len(some))[some], "series_class": predictions[number].series_class[some]}
+            )
+            for number, some in enumerate(asked)
+        ],
+        ignore_index=True,
     )
+    ours = _rows(windows, [made.forecasts for made in predictions], asked)
+    theirs = _rows(windows, [window.baseline for window in windows], asked)
+    better = better_by_class(ours, theirs, classes)
     present = set(classes["series_class"])
     return tuple(name for name, which in better.items() if which == "profile" and name in present)
 
 
-def _by_cutoff(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose unique_id tells the cutoffs apart, since a series changes its class."""
-    return rows.assign(unique_id=rows["cutoff"].dt.strftime("%Y%m%d/") + rows["unique_id"])
-
-
-def figures(windows: Windows, predictions: pd.DataFrame) -> tuple[Metric, ...]:
+def figures(windows: Sequence[Window], predictions: Sequence[MadeForecasts]) -> tuple[Metric, ...]:
     """Metrics by measure and level, of the predictions and of the profile on the same rows."""
-    keys = ["unique_id", "cutoff", "ds"]
-    actual = windows.actual.dropna(subset=["y"])
-    model = actual.merge(predictions, on=keys)
-    profile = actual.merge(windows.baseline, on=keys)
+    scales = pd.concat(
+        [
+            pd.DataFrame({"cutoff": number, "unique_id": _ids(number, len(window.series)), "squared": window.squared})
+            for number, window in enumerate(windows)
+        ],
+        ignore_index=True,
+    )
     rows: list[Metric] = []
-    for (measure, level), group in model.groupby(GROUP, sort=True):
-        floor = profile[(profile["measure"] == measure) & (profile["level"] == level)]
-        if not np.abs(group["y"]).sum() > 0:
+    for measure, level in sorted({pair for window in windows for pair in _groups(window.series)}):
+        some = [
+            ((window.series["measure"] == measure) & (window.series["level"] == level)).to_numpy() for window in windows
+        ]
+        model = _rows(windows, [made.forecasts for made in predictions], some)
+        if not np.abs(model["y"]).sum() > 0:
             continue
-        ours, theirs = _scores(group, windows.scales), _scores(floor, windows.scales)
+        ours = _scores(model, scales)
+        theirs = _scores(_rows(windows, [window.baseline for window in windows], some), scales)
         rows += [
             Metric(
                 dataset=f"{measure}, {level}",
                 metric=name,
                 value=ours[name],
                 baseline_value=theirs[name] if np.isfinite(theirs[name]) else None,
-                n=len(group),
+                n=len(model),
             )
             for name in ours
             if np.isfinite(ours[name])
         ]
     return tuple(rows)
+
+
+def _groups(series: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(series["measure"], series["level"], strict=True))
+
+
+def _ids(number: int, count: int) -> np.ndarray:
+    """Numbers for the `count` series of a window; no two windows share one, since a series changes its class."""
+    return number * MOST_SERIES + np.arange(count)
+
+
+def _rows(windows: Sequence[Window], forecasts: Sequence[DayForecasts], some: Sequence[np.ndarray]) -> pd.DataFrame:
+    """Rows unique_id, ds (days after the cutoff), cutoff (numbers all), y, mean, p05 … p95 of what was recorded.
+
+    some: for each window which of its series are wanted, (n,) bool.
+    """
+    parts = []
+    for number, (window, made, wanted) in enumerate(zip(windows, forecasts, some, strict=True)):
+        series, day = np.nonzero(wanted[:, None] & made.asked & ~np.isnan(window.actual))
+        values = made.quantiles[series, day]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "unique_id": number * MOST_SERIES + series,
+                    "ds": day,
+                    "cutoff": number,
+                    "y": window.actual[series, day],
+                    "mean": made.mean[series, day],
+                    **{name: values[:, place] for place, name in enumerate(QUANTILES)},
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def _scores(rows: pd.DataFrame, scales: pd.DataFrame) -> dict[str, float]:

@@ -1,13 +1,16 @@
 """From a fitted forecaster to forecasts of every series of a night, real or past: block by block, added up."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting.classes import series_classes
-from ecom_pipeline.forecasting.reconciliation import reconcile
+from ecom_pipeline.forecasting.reconciliation import reconcile_arrays
+from ecom_pipeline.forecasting.types import QUANTILES
+from ecom_pipeline.steps.forecast_days import DayForecasts
 from ecom_pipeline.steps.forecast_frames import history_of, known_ahead
 from ecom_pipeline.steps.forecast_spread import spread_groups
 from ecom_pipeline.steps.forecast_training import Forecaster
@@ -18,6 +21,20 @@ NETWORK_PRODUCTS = 6_000
 that a night's time is better spent elsewhere; it gets the seasonal profile."""
 
 PREDICTED_AT_ONCE = 4_000  # series; bounds memory
+
+
+@dataclass(frozen=True)
+class MadeForecasts:
+    """Forecasts of n series, and how they came about.
+
+    by_network (n,): whether the network made them; the others have the seasonal profile's: the long tail, and products
+    of the classes on which it did better. series_class (n,): the class of each product that the network could
+    forecast, by its history; None for all other series.
+    """
+
+    forecasts: DayForecasts
+    by_network: np.ndarray
+    series_class: np.ndarray
 
 
 def made_by_network(series: pd.DataFrame) -> np.ndarray:
@@ -33,42 +50,81 @@ def make_forecasts(
     forecaster: Forecaster,
     series: pd.DataFrame,
     *,
-    baseline: pd.DataFrame,
+    baseline: DayForecasts,
     cutoff: date,
     horizon: int,
     planned: bool,
     on_share: Callable[[float], None],
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Forecasts of all `series` after `cutoff`, as they are published: unique_id, ds, mean, p05 … p95.
-
-    Also tells which of the series are the network's, (n,) bool. The others have the seasonal profile's: the long tail,
-    and products of the classes on which it did better.
+) -> MadeForecasts:
+    """Forecasts of all `series` after `cutoff`, as they are published: added up, with the spread of their level.
 
     `baseline` holds the profile's forecasts of the same series; `planned` as in `known_ahead`.
     """
-    by_network = made_by_network(series)
-    asked = series[by_network]
-    parts = []
+    made = unreconciled_forecasts(
+        warehouse,
+        forecaster,
+        series,
+        baseline=baseline,
+        cutoff=cutoff,
+        horizon=horizon,
+        planned=planned,
+        on_share=on_share,
+    )
+    mean, quantiles = reconcile_arrays(
+        made.forecasts.mean, made.forecasts.quantiles, made.forecasts.asked, series=series
+    )
+    quantiles = spread_groups(warehouse, mean, quantiles, series, cutoff=cutoff)
+    return replace(made, forecasts=replace(made.forecasts, mean=mean, quantiles=quantiles))
+
+
+def unreconciled_forecasts(
+    warehouse: Warehouse,
+    forecaster: Forecaster,
+    series: pd.DataFrame,
+    *,
+    baseline: DayForecasts,
+    cutoff: date,
+    horizon: int,
+    planned: bool,
+    on_share: Callable[[float], None],
+) -> MadeForecasts:
+    """`make_forecasts` before anything is added up: what the network and the profile say of each series alone."""
+    by_network = made_by_network(series).copy()
+    series_class = np.full(len(series), None, dtype=object)
+    mean, quantiles = baseline.mean.copy(), baseline.quantiles.copy()
+    asked = np.flatnonzero(by_network)
     for start in range(0, len(asked), PREDICTED_AT_ONCE):
-        chosen = asked.iloc[start : start + PREDICTED_AT_ONCE]
+        places = asked[start : start + PREDICTED_AT_ONCE]
+        chosen = series.iloc[places]
         history = history_of(warehouse, chosen, covariates=forecaster.covariates, cutoff=cutoff)
         future = known_ahead(
             warehouse, chosen, covariates=forecaster.covariates, cutoff=cutoff, horizon=horizon, planned=planned
         )
-        left = left_to_profile(history, chosen, classes=forecaster.profile_classes)
-        by_network = by_network & ~series["unique_id"].isin(left).to_numpy()
+        series_class[places] = classes_of_products(history, chosen)
+        left = np.isin(series_class[places], forecaster.profile_classes)
+        by_network[places[left]] = False
+
         forecasts = forecaster.predict(history, future)
-        parts.append(forecasts[~forecasts["unique_id"].isin(left)])
+        number = pd.Index(chosen["unique_id"]).get_indexer(forecasts["unique_id"].cat.categories)
+        number = number[forecasts["unique_id"].cat.codes]
+        taken = ~left[number]
+        day = (forecasts["ds"] - pd.Timestamp(cutoff)).dt.days.to_numpy() - 1
+        cells = (places[number[taken]], day[taken])
+        mean[cells] = forecasts["mean"].to_numpy()[taken]
+        quantiles[cells] = forecasts[list(QUANTILES)].to_numpy()[taken]
         on_share((start + len(chosen)) / len(asked))
-    parts.append(baseline[baseline["unique_id"].isin(series["unique_id"][~by_network])])
-    added_up = reconcile(pd.concat(parts, ignore_index=True), series)
-    return spread_groups(warehouse, added_up, series, cutoff=cutoff), by_network
+    return MadeForecasts(
+        forecasts=DayForecasts(mean=mean, quantiles=quantiles, asked=baseline.asked),
+        by_network=by_network,
+        series_class=series_class,
+    )
 
 
-def left_to_profile(history: pd.DataFrame, series: pd.DataFrame, *, classes: tuple[str, ...]) -> pd.Index:
-    """unique_id of the products among `series` whose class, by their history, is one of `classes`."""
-    if not classes:
-        return pd.Index([], dtype=object)
+def classes_of_products(history: pd.DataFrame, series: pd.DataFrame) -> np.ndarray:
+    """Class of each of `series`, (n,), by its history; None for what is no product."""
     products = series["unique_id"][series["level"] == "product"]
+    if products.empty:
+        return np.full(len(series), None, dtype=object)
     found = series_classes(history.loc[history["unique_id"].isin(products), ["unique_id", "ds", "y"]])
-    return pd.Index(found["unique_id"][found["series_class"].isin(classes)])
+    by_id = found.set_index("unique_id")["series_class"].reindex(series["unique_id"])
+    return by_id.astype(object).where(by_id.notna(), None).to_numpy(dtype=object)

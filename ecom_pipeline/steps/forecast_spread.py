@@ -21,18 +21,20 @@ FEWEST_DAYS = 20
 _CLOSED = Covariates(known_future=("is_closed",), past_only=())
 
 
-def spread_groups(warehouse: Warehouse, forecasts: pd.DataFrame, series: pd.DataFrame, *, cutoff: date) -> pd.DataFrame:
-    """Forecasts with the quantiles of categories and of the total taken from their own last weeks up to `cutoff`."""
+def spread_groups(
+    warehouse: Warehouse, mean: np.ndarray, quantiles: np.ndarray, series: pd.DataFrame, *, cutoff: date
+) -> np.ndarray:
+    """Quantiles (n, H, 7) with those of categories and of the total taken from their own last weeks up to `cutoff`.
+
+    They are put around the means (n, H); both are in the order of `series`.
+    """
     groups = series[series["level"] != "product"]
     first = cutoff - timedelta(days=PROFILE_DAYS)
     history = history_of(warehouse, groups, covariates=_CLOSED, cutoff=cutoff, first=first)
     ratios = relative_quantiles(history[history["is_closed"] <= 0])
-    result = forecasts.copy()
-    known = result["unique_id"].isin(ratios.index).to_numpy()
-    rows = result.loc[known, "unique_id"]
-    mean = result.loc[known, "mean"].to_numpy(dtype=np.float64)
-    for name in QUANTILES:
-        result.loc[known, name] = np.round(mean * ratios[name].reindex(rows).to_numpy(), 4)
+    place = pd.Index(series["unique_id"]).get_indexer(pd.Index(ratios.index))
+    result = quantiles.copy()
+    result[place] = np.round(mean[place][:, :, None] * ratios[list(QUANTILES)].to_numpy()[:, None, :], 4)
     return result
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecom_pipeline.forecasting.reconciliation import reconcile
+from ecom_pipeline.forecasting.reconciliation import reconcile, reconcile_arrays
 from ecom_pipeline.forecasting.types import QUANTILES
 
 
@@ -105,3 +105,27 @@ def test_forecasts_without_any_product_are_refused() -> None:
     frame = forecasts([100.0, 60, 30, 35, 25, 30, 10], [8.0, 4, 3, 2, 4, 2, 1]).iloc[:1]
     with pytest.raises(ValueError, match="needs forecasts of products"):
         reconcile(frame, series())
+
+
+@pytest.mark.parametrize("kind", ["equal", "random"])
+def test_any_diagonal_covariance_gives_its_weighted_least_squares_solution(kind: str) -> None:
+    mean = np.array([100.0, 58, 30, 30, 25, 28, 9])[:, None]
+    variance = np.ones((7, 1)) if kind == "equal" else np.random.default_rng(1).gamma(2, 3, (7, 1))
+    summing = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 0], *np.eye(4)])
+    precision = np.diag(1 / variance[:, 0])
+    bottom = np.linalg.solve(summing.T @ precision @ summing, summing.T @ precision @ mean[:, 0])
+
+    result, _ = reconcile_arrays(
+        mean, np.zeros((7, 1, 0)), np.ones((7, 1), dtype=bool), series=series(), variance=variance
+    )
+
+    assert result[:, 0] == pytest.approx(summing @ bottom, abs=1e-3)
+
+
+def test_a_forecast_of_infinite_variance_is_not_heard_and_one_that_is_absent_does_not_count() -> None:
+    mean = np.array([100.0, 58, 30, 30, 25, 28, 9])[:, None]
+    variance = np.where(series()["level"] == "product", 1.0, np.inf)[:, None]
+    present = np.ones((7, 1), dtype=bool)
+    present[6] = False
+    result, _ = reconcile_arrays(mean, np.zeros((7, 1, 0)), present, series=series(), variance=variance)
+    assert result[:, 0] == pytest.approx([83, 55, 28, 30, 25, 28, 9])

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -277,13 +278,21 @@ def test_a_class_is_left_to_the_profile_where_the_profile_was_better_on_the_held
     build(shop, NIGHT)
     cutoffs = (day(NIGHT - 14), day(NIGHT - 7))
     windows = forecast_judging.open_windows(shop.warehouse, cutoffs=cutoffs, horizon=7, active_days=120)
-    keys = ["unique_id", "cutoff", "ds"]
-    truth = windows.baseline.drop(columns="mean").merge(
-        windows.actual[[*keys, "y"]].rename(columns={"y": "mean"}), on=keys
-    )
-    off = windows.baseline.assign(mean=windows.baseline["mean"] + 1000)
-    assert forecast_judging.classes_left_to_profile(shop.warehouse, windows, truth) == ()
-    assert "smooth" in forecast_judging.classes_left_to_profile(shop.warehouse, windows, off)
+
+    def predicted(means: list[np.ndarray]) -> list[forecast_making.MadeForecasts]:
+        return [
+            forecast_making.MadeForecasts(
+                forecasts=replace(window.baseline, mean=mean),
+                by_network=np.ones(len(mean), dtype=bool),
+                series_class=window.series["level"].map({"product": "smooth"}).astype(object).to_numpy(),
+            )
+            for window, mean in zip(windows, means, strict=True)
+        ]
+
+    truth = predicted([window.actual for window in windows])
+    off = predicted([window.baseline.mean + 1000 for window in windows])
+    assert forecast_judging.classes_left_to_profile(windows, truth) == ()
+    assert forecast_judging.classes_left_to_profile(windows, off) == ("smooth",)
 
 
 def test_nothing_is_forecast_for_a_day_on_which_the_shop_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,251 @@
+"""What the night's parts bring, on rolling windows of a shop's own home: adding up, and the network by product rank.
+
+    python -m benchmarks.forecasting.night_backtest HOME --report reconciliation
+    python -m benchmarks.forecasting.night_backtest HOME --report ranks --network-products 12000
+
+HOME is a shop whose last night has been run (`python -m benchmarks.nights SHOP --home HOME`); it is copied, never
+written to. The forecaster is fitted once, before the first window, with the settings of the home.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ecom_pipeline.forecasting.metrics import bias, rmsse, wape, weighted_pinball
+from ecom_pipeline.forecasting.reconciliation import Tree, reconcile_arrays, structural_variance
+from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
+from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.steps import forecast_making
+from ecom_pipeline.steps.forecast_days import DayForecasts
+from ecom_pipeline.steps.forecast_frames import MEASURES, Covariates, series_of_night
+from ecom_pipeline.steps.forecast_judging import Window, held_out_cutoffs, open_windows
+from ecom_pipeline.steps.forecast_training import fit_forecaster, training_frame
+from ecom_pipeline.warehouse import Warehouse, open_warehouse
+
+LEVEL_NAMES = ("total", "category", "product")
+BANDS = (0, 500, 1_500, 3_000, 6_000, 12_000)
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Windows, and what was forecast for each before anything was added up."""
+
+    windows: tuple[Window, ...]
+    made: tuple[forecast_making.MadeForecasts, ...]
+
+
+@contextmanager
+def copied_warehouse(home: Home, settings: Settings) -> Iterator[Warehouse]:
+    """A copy of the home's warehouse, opened."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "warehouse.duckdb"
+        shutil.copy(home.warehouse_file, file)
+        with open_warehouse(file, settings) as warehouse:
+            yield warehouse
+
+
+def backtest(warehouse: Warehouse, settings: Settings, *, windows: int) -> Backtest:
+    """Fit before the first window, forecast all of them."""
+    as_of: date = warehouse.scalar("SELECT max(date) FROM feat_sales_daily")
+    began = time.monotonic()
+    covariates = Covariates.of(warehouse, cutoff=as_of)
+    history = training_frame(warehouse, series_of_night(warehouse, as_of=as_of), covariates=covariates, cutoff=as_of)
+    cutoffs = held_out_cutoffs(
+        first_day=history["ds"].min().date(), as_of=as_of, horizon=settings.horizon_days, windows=windows
+    )
+    past = history[history["ds"] <= pd.Timestamp(cutoffs[0])].reset_index(drop=True)
+    fitted = fit_forecaster(past, covariates=covariates, settings=settings, on_progress=lambda stage, share: None)
+    print(f"fitted up to {cutoffs[0]} in {time.monotonic() - began:.0f} s")
+    opened = open_windows(
+        warehouse, cutoffs=cutoffs, horizon=settings.horizon_days, active_days=settings.forecast_active_days
+    )
+    made = []
+    for window in opened:
+        began = time.monotonic()
+        made.append(
+            forecast_making.unreconciled_forecasts(
+                warehouse,
+                fitted,
+                window.series,
+                baseline=window.baseline,
+                cutoff=window.cutoff,
+                horizon=settings.horizon_days,
+                planned=False,
+                on_share=lambda share: None,
+            )
+        )
+        print(f"forecast from {window.cutoff} in {time.monotonic() - began:.0f} s")
+    return Backtest(windows=opened, made=tuple(made))
+
+
+def scores(
+    windows: Sequence[Window], forecasts: Sequence[DayForecasts], some: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """WAPE, RMSSE, bias and mean weighted pinball loss of the chosen series, (n,) bool for each window."""
+    rows, scales = [], []
+    for number, (window, made, wanted) in enumerate(zip(windows, forecasts, some, strict=True)):
+        place, day = np.nonzero(wanted[:, None] & made.asked & ~np.isnan(window.actual))
+        frame = {"cutoff": number, "unique_id": place, "y": window.actual[place, day], "mean": made.mean[place, day]}
+        rows.append(pd.DataFrame(frame).assign(**dict(zip(QUANTILES, made.quantiles[place, day].T, strict=True))))
+        scales.append(pd.DataFrame({"cutoff": number, "unique_id": np.arange(len(wanted)), "squared": window.squared}))
+    table = pd.concat(rows, ignore_index=True)
+    y = table["y"].to_numpy()
+    pinball = [
+        weighted_pinball(y, table[name].to_numpy(), level) for level, name in zip(LEVELS, QUANTILES, strict=True)
+    ]
+    return {
+        "wape": wape(y, table["mean"].to_numpy()),
+        "rmsse": rmsse(table, pd.concat(scales, ignore_index=True)),
+        "bias": bias(y, table["mean"].to_numpy()),
+        "wpl": float(np.mean(pinball)),
+        "n": float(len(table)),
+    }
+
+
+def of_level(window: Window, measure: str, level: str) -> np.ndarray:
+    return ((window.series["measure"] == measure) & (window.series["level"] == level)).to_numpy()
+
+
+# --- adding up
+
+
+def squared_errors(backtest: Backtest, number: int) -> pd.Series:
+    """Mean squared error of each series (index unique_id) on the windows before window `number`."""
+    errors: list[pd.Series] = []
+    for window, made in zip(backtest.windows[:number], backtest.made[:number], strict=True):
+        squared = np.where(made.forecasts.asked, (window.actual - made.forecasts.mean) ** 2, np.nan)
+        ids = window.series["unique_id"].to_numpy(dtype=object)
+        errors.append(pd.Series(squared.ravel(), index=np.repeat(ids, squared.shape[1])).dropna())
+    mean: pd.Series = pd.concat(errors).groupby(level=0).mean()
+    return mean
+
+
+def structural(window: Window, made: DayForecasts, factors: Mapping[str, float]) -> np.ndarray:
+    """Structural variances, times a factor for each level."""
+    result = np.zeros_like(made.mean)
+    for measure in MEASURES:
+        of = np.flatnonzero(window.series["measure"] == measure)
+        if len(of):
+            names = (window.series[name].to_numpy(dtype=object)[of] for name in ("level", "series_id", "category"))
+            result[of] = structural_variance(made.mean[of], made.asked[of], Tree.of(*names))
+    return result * window.series["level"].map(factors).to_numpy(dtype=float)[:, None]
+
+
+def residual(backtest: Backtest, number: int) -> np.ndarray:
+    """Variances of the errors on earlier windows; a series without any takes its level's median, by size."""
+    window, made = backtest.windows[number], backtest.made[number].forecasts
+    known = squared_errors(backtest, number).reindex(window.series["unique_id"]).to_numpy()
+    level = window.series["level"].to_numpy()
+    volume = np.maximum(made.mean.mean(axis=1), 1e-6)
+    for name in LEVEL_NAMES:
+        of = level == name
+        typical = np.nanmedian(known[of] / volume[of]) if np.isfinite(known[of]).any() else 1.0
+        known[of] = np.where(np.isfinite(known[of]), known[of], typical * volume[of])
+    return np.repeat(np.maximum(known, 1e-9)[:, None], made.mean.shape[1], axis=1)
+
+
+Weights = Callable[[Backtest, int], np.ndarray | None]
+WEIGHTS: Mapping[str, Weights] = {
+    "bottom-up": lambda b, k: structural(
+        b.windows[k], b.made[k].forecasts, {"total": np.inf, "category": np.inf, "product": 1.0}
+    ),
+    "top-down": lambda b, k: structural(
+        b.windows[k], b.made[k].forecasts, {"total": 1e-6, "category": np.inf, "product": 1.0}
+    ),
+    "structural (the night's)": lambda b, k: None,
+    "OLS": lambda b, k: np.ones_like(b.made[k].forecasts.mean),
+    "WLS, variance of earlier errors": residual,
+}
+
+
+def reconciled(backtest: Backtest, number: int, variance: np.ndarray | None) -> DayForecasts:
+    window, made = backtest.windows[number], backtest.made[number].forecasts
+    mean, quantiles = reconcile_arrays(made.mean, made.quantiles, made.asked, series=window.series, variance=variance)
+    return replace(made, mean=mean, quantiles=quantiles)
+
+
+def report_reconciliation(backtest: Backtest) -> None:
+    """By level and measure, on all windows but the first, which the variances of earlier errors need."""
+    numbers = range(1, len(backtest.windows))
+    windows = [backtest.windows[number] for number in numbers]
+    variants: dict[str, list[DayForecasts]] = {"none": [backtest.made[number].forecasts for number in numbers]}
+    for name, weights in WEIGHTS.items():
+        variants[name] = [reconciled(backtest, number, weights(backtest, number)) for number in numbers]
+    print("\n| measure, level | metric | " + " | ".join(variants) + " |\n" + "|---" * (len(variants) + 2) + "|")
+    for measure in MEASURES:
+        for level in LEVEL_NAMES:
+            some = [of_level(window, measure, level) for window in windows]
+            if not any(chosen.any() for chosen in some):
+                continue
+            found = [scores(windows, forecasts, some) for forecasts in variants.values()]
+            for metric in ("wape", "rmsse", "bias"):
+                cells = " | ".join(f"{values[metric]:.4f}" for values in found)
+                print(f"| {measure}, {level} | {metric} | {cells} |")
+
+
+# --- the network by rank of the product
+
+
+def report_ranks(backtest: Backtest) -> None:
+    """The network beside the profile, by rank of the product in its measure; before adding up."""
+    windows = backtest.windows
+    network, profile = [made.forecasts for made in backtest.made], [window.baseline for window in windows]
+    print("\n| measure | rank | rows | share of volume | WAPE | RMSSE | weighted pinball | bias |\n" + "|---" * 8 + "|")
+    for measure in MEASURES:
+        ranks = []
+        for window in windows:
+            products = of_level(window, measure, "product")
+            rank = np.full(len(products), np.inf)
+            order = window.series[products].sort_values(["size", "series_id"], ascending=[False, True]).index
+            rank[order] = np.arange(len(order))
+            ranks.append(rank)
+        volume = sum(np.nansum(w.actual[np.isfinite(rank)]) for w, rank in zip(windows, ranks, strict=True))
+        for low, high in pairwise(BANDS):
+            some = [
+                (rank >= low) & (rank < high) & made.by_network for rank, made in zip(ranks, backtest.made, strict=True)
+            ]
+            if not any(chosen.any() for chosen in some):
+                continue
+            ours, theirs = scores(windows, network, some), scores(windows, profile, some)
+            share = sum(np.nansum(w.actual[chosen]) for w, chosen in zip(windows, some, strict=True)) / volume
+            cells = " | ".join(f"{ours[name]:.3f} / {theirs[name]:.3f}" for name in ("wape", "rmsse", "wpl", "bias"))
+            print(f"| {measure} | {low + 1:,} to {high:,} | {ours['n']:,.0f} | {share:.3f} | {cells} |")
+
+
+def main() -> None:
+    """Backtest the home that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--windows", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--time-budget", type=int, default=600, help="seconds; enough for the clock not to cut it short"
+    )
+    parser.add_argument("--network-products", type=int, default=forecast_making.NETWORK_PRODUCTS)
+    parser.add_argument("--report", choices=["reconciliation", "ranks"], nargs="+", default=["reconciliation"])
+    arguments = parser.parse_args()
+    home = Home(arguments.home)
+    settings = home.settings().model_copy(
+        update={"seed": arguments.seed, "forecast_time_budget_seconds": arguments.time_budget}
+    )
+    forecast_making.NETWORK_PRODUCTS = arguments.network_products
+    with copied_warehouse(home, settings) as warehouse:
+        found = backtest(warehouse, settings, windows=arguments.windows)
+    if "reconciliation" in arguments.report:
+        report_reconciliation(found)
+    if "ranks" in arguments.report:
+        report_ranks(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Days of all series as arrays: what the features say, and the profile that the library makes of long frames."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecom_pipeline.forecasting import scales_at, seasonal_profile
+from ecom_pipeline.forecasting.types import QUANTILES
+from ecom_pipeline.steps import forecast_baseline
+from ecom_pipeline.steps.forecast_baseline import profile_forecasts
+from ecom_pipeline.steps.forecast_days import days_ahead, read_days, squared_changes
+from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff, series_of_night
+from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline_tests.steps.core_rows import day, empty_warehouse
+
+DAYS, NIGHT, HORIZON = 90, 79, 10
+CLOSED = Covariates(known_future=("is_closed",), past_only=())
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """Features of the night DAYS - 1: products that start late, end early, are sold out, or have no price."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for name, first, last in (("a", 0, DAYS), ("b", 0, NIGHT + 4), ("new", NIGHT - 5, DAYS), ("c", 20, DAYS)):
+        for n in range(first, last):
+            closed = n % 7 == 6
+            quantity = None if name == "c" and n % 9 == 0 else 0.0 if closed else float(rng.poisson(3))
+            revenue = None if name == "b" or quantity is None else quantity * 2.5
+            rows.append(("product", name, day(n), quantity, revenue, int(bool(quantity)), closed, n % 5 / 5, n % 3))
+    for n in range(DAYS):
+        rows.append(("total", "total", day(n), float(n), 2.0 * n, 1, n % 7 == 6, 0.0, 1))
+    columns = ["level", "series_id", "date", "quantity", "revenue", "orders", "is_closed", "promotion_share", "views"]
+    frame = pd.DataFrame(rows, columns=columns).sample(frac=1.0, random_state=0)
+    with empty_warehouse(tmp_path_factory.mktemp("days")) as opened:
+        opened.connection.register("made", frame)
+        opened.run(f"INSERT INTO feat_sales_daily ({', '.join(columns)}) SELECT * FROM made")
+        opened.run(
+            "INSERT INTO feat_sales_future (level, series_id, date, is_closed, promotion_share) "
+            "SELECT level, series_id, date + 10, is_closed, promotion_share FROM feat_sales_daily WHERE date > :night",
+            {"night": day(NIGHT)},
+        )
+        opened.run(
+            "INSERT INTO feat_items (item_id, category) VALUES ('a', 'A'), ('b', NULL), ('c', 'A'), ('new', 'B')"
+        )
+        opened.connection.unregister("made")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def series(warehouse: Warehouse) -> pd.DataFrame:
+    return series_at_cutoff(warehouse, cutoff=day(NIGHT), horizon=HORIZON, active_days=60)
+
+
+def test_days_are_what_the_features_say_in_the_order_of_the_series(warehouse: Warehouse, series: pd.DataFrame) -> None:
+    some = series.iloc[::-1].reset_index(drop=True)
+    days = read_days(warehouse, some, first=day(NIGHT), last=day(NIGHT + HORIZON))
+    for place, (_, row) in enumerate(some.iterrows()):
+        known = {
+            found: (value, closed)
+            for found, value, closed in warehouse.rows(
+                f"SELECT date, {row['measure']}, is_closed FROM feat_sales_daily "
+                "WHERE level = :level AND series_id = :series_id AND date > :night",
+                {"level": row["level"], "series_id": row["series_id"], "night": day(NIGHT)},
+            )
+        }
+        for ahead in range(HORIZON):
+            value, closed = known.get(day(NIGHT + 1 + ahead), (None, False))
+            assert days.listed[place, ahead] == (day(NIGHT + 1 + ahead) in known)
+            assert days.closed[place, ahead] == closed
+            np.testing.assert_equal(days.y[place, ahead], np.nan if value is None else value)
+    assert not days.listed[list(some["series_id"]).index("b")].all(), "one of them ends within the window"
+
+
+def test_a_plan_has_days_and_no_sales(warehouse: Warehouse) -> None:
+    planned = series_of_night(warehouse, as_of=day(DAYS - 1))
+    days = days_ahead(warehouse, planned, cutoff=day(DAYS - 1), horizon=HORIZON, planned=True)
+    assert days.listed.any() and days.closed.any()
+    assert np.isnan(days.y).all()
+
+
+@pytest.mark.parametrize("at_once", [3, 10_000])
+@pytest.mark.parametrize("planned", [False, True])
+def test_the_profile_is_the_librarys_of_the_last_eight_weeks_of_open_days(
+    warehouse: Warehouse, series: pd.DataFrame, planned: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast_baseline, "AT_ONCE", at_once)
+    cutoff = day(DAYS - 1) if planned else day(NIGHT)
+    chosen = series_of_night(warehouse, as_of=cutoff) if planned else series
+    history = history_of(warehouse, chosen, covariates=CLOSED, cutoff=cutoff, first=cutoff - timedelta(days=56))
+    future = known_ahead(warehouse, chosen, covariates=CLOSED, cutoff=cutoff, horizon=HORIZON, planned=planned)
+    expected = seasonal_profile(
+        history.assign(y=history["y"].mask(history["is_closed"] > 0)), HORIZON, "D", future=future
+    )
+    values = ["mean", *QUANTILES]
+    expected[values] = expected[values].clip(lower=0).mul(future["is_closed"] <= 0, axis=0)
+
+    made = profile_forecasts(warehouse, chosen, cutoff=cutoff, horizon=HORIZON, planned=planned)
+
+    place = pd.Index(chosen["unique_id"]).get_indexer(pd.Index(expected["unique_id"].astype(object)))
+    ahead = (expected["ds"] - pd.Timestamp(cutoff)).dt.days.to_numpy() - 1
+    assert made.asked.sum() == len(expected) and made.asked[place, ahead].all()
+    np.testing.assert_array_equal(made.mean[place, ahead], expected["mean"])
+    np.testing.assert_array_equal(made.quantiles[place, ahead], expected[list(QUANTILES)])
+
+
+def test_scales_are_those_of_the_library_at_each_cutoff(warehouse: Warehouse, series: pd.DataFrame) -> None:
+    cutoffs = [day(NIGHT - 20), day(NIGHT)]
+    covariates = Covariates(known_future=(), past_only=())
+    history = history_of(warehouse, series, covariates=covariates, cutoff=day(NIGHT))
+    history = history.astype({"unique_id": object})
+    recorded = history[
+        history.groupby("unique_id")["y"].transform("count") == history.groupby("unique_id")["y"].transform("size")
+    ]
+    scales = scales_at(recorded, [str(cutoff) for cutoff in cutoffs], fill="zero")
+    found = squared_changes(warehouse, series, cutoffs=cutoffs)
+    assert len(scales) >= 8
+    place = pd.Index(series["unique_id"]).get_indexer(pd.Index(scales["unique_id"]))
+    number = pd.DatetimeIndex(cutoffs).get_indexer(pd.DatetimeIndex(scales["cutoff"]))
+    np.testing.assert_allclose(found[place, number], scales["squared"])
+
+
+def test_changes_across_a_day_without_a_record_do_not_count(warehouse: Warehouse, series: pd.DataFrame) -> None:
+    place = list(series["unique_id"]).index("quantity/product/c")
+    y = read_days(warehouse, series, first=day(-1), last=day(NIGHT)).y[place]
+    expected = np.nanmean(np.diff(y) ** 2)
+    assert squared_changes(warehouse, series, cutoffs=[day(NIGHT)])[place, 0] == pytest.approx(expected)
+
+
+def test_long_frames_hold_names_as_numbers(warehouse: Warehouse, series: pd.DataFrame) -> None:
+    covariates = Covariates(known_future=("promotion_share",), past_only=("views",))
+    history = history_of(warehouse, series, covariates=covariates, cutoff=day(NIGHT))
+    assert history["unique_id"].dtype == "category"
+    codes = dict(zip(series["unique_id"], series["category_code"], strict=True))
+    by_id = history.drop_duplicates("unique_id")
+    assert dict(zip(by_id["unique_id"], by_id["category_code"], strict=True)) == codes
+    assert set(codes.values()) == {"A", "B", ""}
