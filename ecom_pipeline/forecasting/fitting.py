@@ -4,11 +4,13 @@ Belongs here: what is fitted when, on which dates. The frames of the public API 
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ecom_pipeline.forecasting.budget import FINAL_SHARE, TRAIN_SHARE, UPDATE_SHARE, Budget
 from ecom_pipeline.forecasting.calendar import season_of
 from ecom_pipeline.forecasting.calibration import Calibration
 from ecom_pipeline.forecasting.combining import Combination, combination_weights, level_factor
@@ -16,7 +18,7 @@ from ecom_pipeline.forecasting.fitted import FittedModel
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import Preparation, build_tables, fit_preparation
 from ecom_pipeline.forecasting.settings import TrainingSettings
-from ecom_pipeline.forecasting.training import train
+from ecom_pipeline.forecasting.training import TrainingLog, train
 from ecom_pipeline.forecasting.types import MEDIAN, Cell, Link, Progress
 from ecom_pipeline.forecasting.validation import (
     VALIDATION_SERIES,
@@ -35,6 +37,15 @@ ROWS_PER_SERIES_EMBEDDING = 365
 """With fewer records (measured on 90 weeks a series) an embedding of each series learns them by heart."""
 GROWTH = 1.25
 SHORT_HORIZON = 14
+
+
+def _steps_of(logs: Sequence[TrainingLog]) -> dict[str, int | bool]:
+    """For the record: steps taken, steps that plan and budget allow, and whether the clock cut any training short."""
+    return {
+        "steps": sum(log.steps for log in logs),
+        "allowed_steps": sum(log.allowed for log in logs),
+        "cut_short_by_clock": any(log.cut_short for log in logs),
+    }
 
 
 class Fitter:
@@ -58,7 +69,7 @@ class Fitter:
 
     def fit(self, panel: Panel) -> FittedModel:
         """Choose the link, train up to the validation dates, validate, calibrate, and train on everything."""
-        began = time.monotonic()
+        budget = Budget(self.time_budget_s)
         settings, length = self.settings, panel.observed
         season = season_of(panel.offset)
         span = validation_span(length=length, horizon=self.horizon, year=season.year)
@@ -71,14 +82,14 @@ class Fitter:
         geometry = Geometry(season=season, horizon=self.horizon, patches=patches, link=link)
         model = self._untrained(panel, geometry, limit=limit)
         losses: list[list[float]] = []
-        trained = 0
+        logs = []
         for member in range(settings.members):
             log = self._train(
                 model, panel, member, limit=limit, steps=settings.steps, rate=settings.rate, stage="train",
-                deadline=self._deadline(began, 0.65 * (member + 1) / settings.members),
+                budget=budget, share=TRAIN_SHARE,
             )  # fmt: skip
             losses.append(log.losses)
-            trained += log.steps
+            logs.append(log)
         if span > 0:
             self.on_progress("validate", 0.0)
             self._learn_from(model, panel, origins)
@@ -90,15 +101,15 @@ class Fitter:
         for member in range(settings.members):
             log = self._train(
                 model, panel, member, limit=length, steps=settings.final_steps, rate=settings.final_rate, stage="final",
-                deadline=self._deadline(began, 0.7 + 0.3 * (member + 1) / settings.members),
+                budget=budget, share=FINAL_SHARE, before=1.0 - FINAL_SHARE,
             )  # fmt: skip
             losses[member] += log.losses
-            trained += log.steps
+            logs.append(log)
         model.report |= {
             "losses": losses,
-            "steps": trained,
+            **_steps_of(logs),
             "length": length,
-            "seconds": time.monotonic() - began,
+            "seconds": time.monotonic() - budget.began,
             "trained_until": str(panel.grid[length - 1]),
         }
         return model
@@ -109,7 +120,7 @@ class Fitter:
         A history that has grown by GROWTH since the last full fit deserves another one: its context, link and calendar
         were chosen for less.
         """
-        began = time.monotonic()
+        budget = Budget(self.time_budget_s)
         former = model.preparation
         length = panel.observed
         if length >= GROWTH * model.report["length"]:
@@ -128,22 +139,20 @@ class Fitter:
             embed_series=former.embed_series, former=former,
         )  # fmt: skip
         self._carry_embeddings(model, former)
-        losses = []
-        for member in range(len(model.members)):
-            log = self._train(
+        logs = [
+            self._train(
                 model, panel, member, limit=length, steps=self.settings.update_steps, rate=self.settings.update_rate,
-                stage="update", deadline=self._deadline(began, (member + 1) / len(model.members)),
-            )  # fmt: skip
-            losses.append(log.losses)
+                stage="update", budget=budget, share=UPDATE_SHARE, before=1.0 - UPDATE_SHARE,
+            )
+            for member in range(len(model.members))
+        ]  # fmt: skip
         model.report |= {
-            "update_losses": losses,
-            "update_seconds": time.monotonic() - began,
+            "update_losses": [log.losses for log in logs],
+            **{f"update_{name}": value for name, value in _steps_of(logs).items()},
+            "update_seconds": time.monotonic() - budget.began,
             "trained_until": str(panel.grid[length - 1]),
         }
         return model
-
-    def _deadline(self, began: float, share: float) -> float | None:
-        return None if self.time_budget_s is None else began + share * self.time_budget_s
 
     def _patches(self, limit: int, cycle: int) -> int:
         settings = self.settings
@@ -218,9 +227,14 @@ class Fitter:
         steps: int,
         rate: float,
         stage: str,
-        deadline: float | None,
-    ) -> Any:
+        budget: Budget,
+        share: float,
+        before: float = 0.0,
+    ) -> TrainingLog:
+        """Train one member; share: of the budget, for all members together; before: what the stages before it take."""
         settings = self.settings
+        batch_size = settings.batch_size * (2 if model.geometry.padded <= SHORT_HORIZON else 1)
+        members = len(model.members)
         tables = build_tables(panel, model.preparation, model.geometry, training=True)
         optimiser = self._optimiser(model.config)
         optimiser.restart(model.members[member])
@@ -230,13 +244,13 @@ class Fitter:
             tables,
             model.geometry,
             limit=limit,
-            steps=steps,
-            batch_size=settings.batch_size * (2 if model.geometry.padded <= SHORT_HORIZON else 1),
+            steps=budget.steps(steps, share=share, members=members, config=model.config, batch_size=batch_size),
+            batch_size=batch_size,
             rate=rate,
             warmup=settings.warmup,
             seed=(self.seed * 1000 + member) * 7919 + limit,
             half_life=None if half_life is None else half_life * model.geometry.season.year,
-            deadline=deadline,
+            deadline=budget.deadline(before + share * (member + 1) / members),
             on_step=lambda share: self.on_progress(stage, (member + share) / settings.members),
         )
         if log.steps:

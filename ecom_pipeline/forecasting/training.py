@@ -67,11 +67,13 @@ def draw(
 
 @dataclass
 class TrainingLog:
-    """Mean loss of every ten steps, and seconds."""
+    """Mean loss of every ten steps, steps taken of those allowed, seconds, and whether the clock cut it short."""
 
+    allowed: int = 0
     losses: list[float] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
+    cut_short: bool = False
 
 
 def batch_arrays(
@@ -113,9 +115,9 @@ def train(
 ) -> TrainingLog:
     """Run `steps` updates, rate rising linearly, then falling as a cosine; a deadline (monotonic) ends it early."""
     windows = training_windows(tables, geometry, limit)
-    log = TrainingLog()
     if windows.total == 0:
-        return log
+        return TrainingLog()
+    log = TrainingLog(allowed=steps)
     rng = np.random.default_rng(seed)
     weight = series_weight(tables.scale)
     began = time.monotonic()
@@ -131,7 +133,8 @@ def train(
         log.steps += 1
         if on_step is not None and k % 20 == 0:
             on_step((k + 1) / steps)
-        if deadline is not None and time.monotonic() > deadline:
+        if deadline is not None and time.monotonic() > deadline and log.steps < steps:
+            log.cut_short = True
             break
     log.seconds = time.monotonic() - began
     return log

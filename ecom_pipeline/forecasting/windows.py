@@ -251,7 +251,7 @@ def _last_year(
 
     The smallest sale is 0 for series that sell on more than SPARSE_SHARE of their dates, by more than a standard error
     of such a share: a short record of a rare product may hold many sales by chance. A series that sold nothing in that
-    year is sparse too; its smallest sale is taken to be no less than its mean sales a date, which is far below any sale.
+    year is sparse too; its smallest sale is taken to be its mean sales a date, which is far below any sale.
 
     The series' first record is left out of the mean. The scale itself was estimated on dates after a training window
     too: how the window compares with it must not be seen, or the network learns that what is above must come down.

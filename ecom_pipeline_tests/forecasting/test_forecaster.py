@@ -174,11 +174,31 @@ def test_weeks_months_business_days_and_hours_work(freq: str, periods: int, hori
     assert len(forecast) == 3 * horizon
 
 
-def test_a_time_budget_is_kept(sales: pd.DataFrame) -> None:
+def test_a_time_budget_sets_the_number_of_steps_not_the_clock(
+    sales: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     history, _ = split(sales)
+    monkeypatch.setattr("ecom_pipeline.forecasting.budget.SECONDS_A_STEP", 0.5)
     endless = TrainingSettings(steps=100_000, final_steps=100_000, batch_size=16, units=4, hidden=4, patches=2)
-    forecaster = tiny_forecaster(time_budget_s=2.0, settings=endless).fit(history)
-    assert forecaster.settings_["seconds"] < 15
+    first, second = (tiny_forecaster(time_budget_s=60.0, settings=endless).fit(history) for _ in range(2))
+    chosen = first.settings_
+    assert 90 < chosen["steps"] == chosen["allowed_steps"] < 120
+    assert not chosen["cut_short_by_clock"]
+    pd.testing.assert_frame_equal(first.predict(history), second.predict(history))
+    assert tiny_forecaster(time_budget_s=600.0).fit(history).settings_["steps"] == TINY.steps + TINY.final_steps
+
+
+def test_a_machine_much_slower_than_the_budget_reckons_with_is_stopped_by_the_clock(
+    sales: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, _ = split(sales)
+    monkeypatch.setattr("ecom_pipeline.forecasting.budget.SECONDS_A_STEP", 1e-9)
+    monkeypatch.setattr("ecom_pipeline.forecasting.budget.MULTIPLICATIONS_A_SECOND", 1e15)
+    endless = TrainingSettings(steps=100_000, final_steps=100_000, batch_size=16, units=4, hidden=4, patches=2)
+    chosen = tiny_forecaster(time_budget_s=1.0, settings=endless).fit(history).settings_
+    assert chosen["cut_short_by_clock"]
+    assert chosen["steps"] < chosen["allowed_steps"]
+    assert chosen["seconds"] < 15
 
 
 def test_progress_is_told_and_ends_at_one(sales: pd.DataFrame) -> None:
