@@ -17,7 +17,7 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-from ecom_pipeline.quality.gx import key_passes
+from ecom_pipeline.quality.key_slices import key_passes
 
 
 class RowsBreakingPredicate(TableMetricProvider):

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 SCHEMA_RULE = "columns and types are those of the contract"
 
-# Keys are counted in passes over slices of so many rows: memory stays flat, and small hash tables are faster too.
-# Each pass reads the key's columns again, so their number has a limit; beyond it slices grow and DuckDB spills.
-ROWS_PER_PASS = 2_000_000
-MOST_PASSES = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -45,11 +40,6 @@ def import_ahead() -> None:
     """
     module = "ecom_pipeline.quality.expectations"
     Thread(target=import_module, args=(module,), name="import of Great Expectations", daemon=True).start()
-
-
-def key_passes(rows: int) -> int:
-    """Slices (of the key's hash) in which the key of a table of so many rows is counted."""
-    return max(1, min(-(-rows // ROWS_PER_PASS), MOST_PASSES))
 
 
 def contract_suite(table: Table, rules: Sequence[Rule]) -> "ExpectationSuite":

@@ -20,6 +20,7 @@ from ecom_pipeline.contracts import (
     literal,
 )
 from ecom_pipeline.quality import gx
+from ecom_pipeline.quality.key_slices import key_passes
 from ecom_pipeline.quality.results import CheckResult, TableValidation, examples_as_json, keep
 from ecom_pipeline.warehouse import Warehouse
 
@@ -169,7 +170,7 @@ def _repeated_keys(
 ) -> tuple[Mapping[str, Any], ...]:
     """Keys that occur more than once, from the first slice of the table that has any."""
     columns = ", ".join(identifier(name) for name in rule.columns)
-    passes = gx.key_passes(rows)
+    passes = key_passes(rows)
     for number in range(passes):
         found = warehouse.connection.execute(
             f"SELECT {columns}, count(*) FROM {table.name} WHERE {where} AND hash({columns}) % {passes} = {number} "

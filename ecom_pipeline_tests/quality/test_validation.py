@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ecom_pipeline.contracts import ALL_TABLES, Between, Column, Holds, NotNull, OneOf, Rule, Table, Unique, table
-from ecom_pipeline.quality import CheckResult, TableValidation, gx, raw_contract, validate
+from ecom_pipeline.quality import CheckResult, TableValidation, gx, key_slices, raw_contract, validate
 from ecom_pipeline.warehouse import Warehouse
 
 NIGHT = date(2024, 3, 1)
@@ -186,7 +186,7 @@ def test_every_rule_of_every_contract_can_be_evaluated(warehouse: Warehouse) -> 
 def test_keys_are_counted_exactly_when_the_table_takes_many_passes(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gx, "ROWS_PER_PASS", 100)
+    monkeypatch.setattr(key_slices, "ROWS_PER_PASS", 100)
     warehouse.run(
         "CREATE OR REPLACE TABLE visits AS SELECT DATE '2024-03-01' AS as_of, CAST(i % 990 AS INTEGER) AS visit, "
         "'web' AS kind, 0.5::DOUBLE AS score FROM range(1000) AS r(i)"
