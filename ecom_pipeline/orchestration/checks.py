@@ -71,9 +71,21 @@ def as_check_result(asset: str, name: str, validation: TableValidation) -> dg.As
         check_name=name,
         passed=not failures,
         severity=dg.AssetCheckSeverity.ERROR if validation.blocks else dg.AssetCheckSeverity.WARN,
-        description=validation.sentence,
+        description=_said(validation),
         metadata=metadata,
     )
+
+
+def _said(validation: TableValidation) -> str:
+    """What was expected, what was found, and what to do, in one sentence."""
+    if validation.failures:
+        return validation.sentence
+    rules = len(validation.results)
+    if not rules:
+        return f"{validation.table_name}: no rule applies to this shop, so nothing was asked; nothing to do."
+    if rules == 1:
+        return f"{validation.table_name}: one rule was expected to hold, and it does; nothing to do."
+    return f"{validation.table_name}: {rules} rules were expected to hold, and all of them do; nothing to do."
 
 
 def _found(validation: TableValidation) -> str:

@@ -12,11 +12,6 @@ from ecom_pipeline.orchestration.resources import Shop
 CURVES_DRAWN = ("buys", "nothing", "purchase")
 
 
-def nothing(shop: Shop, step: Step) -> Mapping[str, Any]:
-    """No further metadata."""
-    return {}
-
-
 def segment_sizes(shop: Shop, step: Step) -> Mapping[str, Any]:
     """Users of each segment, and what sets it apart."""
     rows = shop.warehouse.rows(

@@ -80,6 +80,63 @@ def accuracy_by_horizon(shop: Shop, step: Step) -> Mapping[str, Any]:
     }
 
 
+def recommended_by_source(shop: Shop, step: Step) -> Mapping[str, Any]:
+    """What proposed the night's recommendations, and how many products they reach."""
+    rows = shop.warehouse.rows(
+        "SELECT source, count(*) FROM recommendations WHERE as_of = :as_of "
+        "GROUP BY source ORDER BY count(*) DESC, source",
+        {"as_of": step.as_of},
+    )
+    if not rows:
+        return {"note": "No recommendations: no user did anything with a product lately."}
+    reached, users, stand_ins = shop.warehouse.rows(
+        "SELECT count(DISTINCT item_id), count(DISTINCT user_id), count(DISTINCT user_id) FILTER (WHERE fallback) "
+        "FROM recommendations WHERE as_of = :as_of",
+        {"as_of": step.as_of},
+    )[0]
+    return {
+        "users": users,
+        "users with a stand-in": stand_ins,
+        "products reached": reached,
+        "by source": dg.MetadataValue.md(
+            plots.bars(
+                [(source, float(count)) for source, count in rows],
+                title="What proposed the recommendations",
+                unit="recommendations",
+            )
+        ),
+    }
+
+
+def purchase_reliability(shop: Shop, step: Step) -> Mapping[str, Any]:
+    """What probabilities of a purchase were worth in a window before the model's cutoff that it had not seen."""
+    from ecom_pipeline.steps.recommend import predictor_of
+    from ecom_pipeline.steps.recommend_versions import version_of_night
+
+    registry = Registry(shop.home, shop.settings)
+    predictor = predictor_of(registry, version_of_night(registry, step.as_of))
+    if predictor is None:
+        return {"note": "No probabilities: too few purchases to learn them from."}
+    curve = predictor.report()["reliability"]
+    return {
+        "reliability": dg.MetadataValue.md(
+            plots.reliability(
+                {"buys the product": list(zip(curve["predicted"], curve["observed"], strict=True))},
+                title="Purchases: what was said beside what came, on held-out days",
+            )
+        )
+    }
+
+
+def mlflow_run(shop: Shop, version: ModelVersion) -> dg.MetadataValue:
+    """The run of a version: an address on the server of the setting mlflow_tracking_uri, else where it is kept."""
+    experiment, run = Registry(shop.home, shop.settings).tracked_as(version)
+    uri = shop.settings.mlflow_tracking_uri
+    if uri is not None and uri.startswith("http"):
+        return dg.MetadataValue.url(f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{run}")
+    return dg.MetadataValue.text(f"{run} (experiment {experiment}) in {uri or shop.home.models / 'mlflow.db'}")
+
+
 def describe_version(shop: Shop, version: ModelVersion) -> Mapping[str, Any]:
     """What a model version saw, what was decided and why, its figures beside the baseline's, and its losses."""
     headline = [metric for metric in version.manifest.metrics if _is_headline(version, metric)]
@@ -88,6 +145,7 @@ def describe_version(shop: Shop, version: ModelVersion) -> Mapping[str, Any]:
         "trained on data up to": version.data_cutoff.isoformat(),
         "decision": version.decision,
         "reason": version.reason,
+        "MLflow run": mlflow_run(shop, version),
     }
     if headline:
         described["metrics"] = dg.MetadataValue.md(

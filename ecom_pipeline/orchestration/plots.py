@@ -87,7 +87,22 @@ def bars(rows: Sequence[tuple[str, float]], *, title: str, unit: str) -> str:
         places = list(range(len(rows)))
         axes.bar(places, [row[1] for row in rows], 0.6, color=MODEL_COLOUR)
         axes.set_xticks(places, [row[0] for row in rows])
-        axes.set_ylabel(unit)
+        axes.set_ylabel(unit, fontsize=8)
+
+    return _as_markdown(title, draw)
+
+
+def lines(curves: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str) -> str:
+    """One line of (x, y) a name; returns Markdown."""
+
+    def draw(axes: "Axes") -> None:
+        for (name, points), colour in zip(curves.items(), cycle(CURVE_COLOURS)):
+            at, values = _columns(points, 2)
+            axes.plot(at, values, color=colour, linewidth=1.4, marker="o", markersize=3, label=name)
+        axes.set_xlabel(x, fontsize=8)
+        axes.set_ylabel(y, fontsize=8)
+        axes.set_ylim(bottom=0.0)
+        axes.legend(frameon=False, fontsize=8)
 
     return _as_markdown(title, draw)
 

@@ -1,16 +1,19 @@
 """How contract tables look in the Dagster UI: specs before a run, previews and counts after a step."""
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from ecom_pipeline.contracts import Between, Column, Holds, NotNull, OneOf, Rule, Table, Unique
+from ecom_pipeline.orchestration.lineage import as_metadata, columns_read_by
 from ecom_pipeline.warehouse import Warehouse
 
 PREVIEW_ROWS = 5
 PREVIEW_WIDTH = 60
+NIGHTS_SHOWN = 30
+BARS = "▁▂▃▄▅▆▇█"
 
 OWNERS = {
     "raw": "team:data-engineering",
@@ -82,16 +85,46 @@ def _speaks_of(rule: Rule, column: Column) -> bool:
     return isinstance(rule, OneOf | Between | NotNull) and rule.column == column.name
 
 
-def table_metadata(warehouse: Warehouse, declared: Table, *, where: str | None = None) -> dict[str, Any]:
-    """Row count and first rows of the table; `where` narrows both to what the step wrote."""
-    source = f"{declared.name}{f' WHERE {where}' if where else ''}"
+def table_metadata(warehouse: Warehouse, declared: Table, *, as_of: date | None = None) -> dict[str, Any]:
+    """Row count, first rows, counts of past nights and column lineage of the table; of one that is kept night by night
+    the rows of the night `as_of`."""
+    of_night = declared.by_night and as_of is not None
+    source = f"{declared.name} WHERE as_of = DATE '{as_of}'" if of_night else declared.name
     count = int(warehouse.scalar(f"SELECT count(*) FROM {source}"))
-    counted = {"dagster/partition_row_count": count} if where else {"dagster/row_count": count}
+    told: dict[str, Any] = {"dagster/partition_row_count" if of_night else "dagster/row_count": count}
+    if as_of is not None and len(past := past_counts(warehouse, declared, as_of)) > 1:
+        told["rows of past nights"] = dg.MetadataValue.text(sparkline(past))
+    told |= as_metadata(columns_read_by(declared.name))
     if count == 0:
-        return counted
+        return told
     order = ", ".join(declared.key) if declared.key and count < 100_000 else ""
     rows = warehouse.rows(f"SELECT * FROM {source}{f' ORDER BY {order}' if order else ''} LIMIT {PREVIEW_ROWS}")
-    return {**counted, "preview": dg.MetadataValue.md(markdown_table(declared.column_names, rows))}
+    return {**told, "preview": dg.MetadataValue.md(markdown_table(declared.column_names, rows))}
+
+
+def past_counts(warehouse: Warehouse, declared: Table, as_of: date) -> list[tuple[date, int]]:
+    """Rows of the table in the nights up to `as_of`, oldest first: as they stand where nights are kept, else as the
+    nights' steps wrote them."""
+    if declared.by_night:
+        sql = f"SELECT as_of, count(*) FROM {declared.name} WHERE as_of <= :as_of GROUP BY as_of"
+    else:
+        sql = (
+            f"SELECT as_of, arg_max(rows, started_at) FROM runs WHERE step = '{declared.name}' AND as_of <= :as_of "
+            "AND rows IS NOT NULL GROUP BY as_of"
+        )
+    rows = warehouse.rows(f"{sql} ORDER BY as_of DESC LIMIT {NIGHTS_SHOWN}", {"as_of": as_of})
+    return [(night, int(count)) for night, count in reversed(rows)]
+
+
+def sparkline(counts: Sequence[tuple[date, int]]) -> str:
+    """Counts by night as a line of bars, with the first and the last of them."""
+    values = [count for _, count in counts]
+    low, high = min(values), max(values)
+    steps = [
+        round((value - low) / (high - low) * (len(BARS) - 1)) if high > low else len(BARS) // 2 for value in values
+    ]
+    (first, then), (last, now) = counts[0], counts[-1]
+    return f"{''.join(BARS[step] for step in steps)}  {then:,} ({first}) to {now:,} ({last})"
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -70,6 +70,11 @@ class Registry:
         self.root.mkdir(parents=True, exist_ok=True)
         return tracking_client(f"sqlite:///{self.root / DATABASE}")
 
+    def tracked_as(self, version: ModelVersion) -> tuple[str, str]:
+        """Ids of the MLflow experiment and run in which a version was recorded."""
+        entry = self._client.get_model_version(self._registered(version.manifest.model), str(version.number))
+        return str(self._client.get_run(entry.run_id).info.experiment_id), str(entry.run_id)
+
     def register(self, manifest: Manifest, save: Callable[[Path], None] | None) -> ModelVersion:
         """Keep one training with its decision. `save(folder)` writes the model's files; None: there is no model.
 

@@ -2,6 +2,7 @@
 
 import base64
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,8 +12,16 @@ from ecom_pipeline.contracts import Severity, table
 from ecom_pipeline.orchestration import plots
 from ecom_pipeline.orchestration.checks import as_check_result
 from ecom_pipeline.orchestration.lineage import tables_read_by
-from ecom_pipeline.orchestration.presentation import column_schema, markdown_table
+from ecom_pipeline.orchestration.presentation import (
+    column_schema,
+    markdown_table,
+    past_counts,
+    sparkline,
+    table_metadata,
+)
 from ecom_pipeline.quality import CheckResult, TableValidation
+from ecom_pipeline.settings import Settings
+from ecom_pipeline.warehouse import open_warehouse
 
 NIGHT = date(2026, 1, 31)
 
@@ -89,6 +98,46 @@ def test_a_failed_warning_does_not_block() -> None:
     assert result.severity is dg.AssetCheckSeverity.WARN
 
 
+def test_a_check_says_what_was_expected_found_and_to_do_when_all_is_well_too() -> None:
+    passed = as_check_result("feat_items", "contract", validation(checked("a", success=True)))
+    assert passed.description == "feat_items: one rule was expected to hold, and it does; nothing to do."
+    failed = as_check_result("feat_items", "contract", validation(checked("price is at least 0", success=False)))
+    assert "Mend it" in (failed.description or "")
+    assert "nothing was asked" in (as_check_result("raw_browse", "contract", validation()).description or "")
+
+
+def test_counts_of_past_nights_are_a_line_of_bars() -> None:
+    nights = [(date(2026, 1, 29), 100), (date(2026, 1, 30), 400), (NIGHT, 250)]
+    assert sparkline(nights) == "▁█▅  100 (2026-01-29) to 250 (2026-01-31)"
+    assert sparkline([(NIGHT, 5), (NIGHT, 5)]).startswith("▅▅")
+
+
+def test_a_table_shows_its_rows_and_those_of_past_nights(tmp_path: Path) -> None:
+    declared = table("rfm_segment_sizes")
+    with open_warehouse(tmp_path / "w.duckdb", Settings(profile="test")) as warehouse:
+        for n in range(3):
+            warehouse.run(
+                "INSERT INTO rfm_segment_sizes SELECT CAST(:night AS DATE), 'loyal', 1, 1, NULL, NULL, 1, 1 "
+                "UNION ALL SELECT CAST(:night AS DATE), 'champions', 1, 1, NULL, NULL, 1, 1",
+                {"night": date(2026, 1, 29 + n)},
+            )
+        warehouse.run("DELETE FROM rfm_segment_sizes WHERE as_of = DATE '2026-01-29' AND segment = 'loyal'")
+        shown = table_metadata(warehouse, declared, as_of=date(2026, 1, 30))
+        assert shown["dagster/partition_row_count"] == 2
+        assert shown["rows of past nights"].value == "▁█  1 (2026-01-29) to 2 (2026-01-30)"
+        assert "champions" in shown["preview"].value
+        assert "monetary" in shown["dagster/column_lineage"].deps_by_column
+        warehouse.run(
+            "INSERT INTO runs SELECT 'r' || n, DATE '2026-01-29' + CAST(n AS INTEGER), 'feat_items', 'succeeded', "
+            "TIMESTAMP '2026-02-01', 1, 10 * n + 10, 1, '0' FROM range(3) AS t(n)"
+        )
+        assert past_counts(warehouse, table("feat_items"), NIGHT) == [
+            (date(2026, 1, 29), 10),
+            (date(2026, 1, 30), 20),
+            (NIGHT, 30),
+        ]
+
+
 def test_what_held_is_listed_too() -> None:
     result = as_check_result("feat_items", "contract", validation(checked("a", success=True)))
     assert result.passed
@@ -105,9 +154,12 @@ def test_what_held_is_listed_too() -> None:
             unit="units",
             title="Forecast",
         ),
+        plots.bars([("a", 3.0), ("b", 0.0)], title="Counts", unit="users"),
+        plots.lines({"Jan": [(1.0, 0.2), (2.0, 0.1)]}, title="Retention", x="months", y="share"),
+        plots.reliability({"buys": [(0.1, 0.12), (0.4, 0.38)]}, title="Said and came"),
         plots.bars_beside_baseline([("first 5", 0.2, 0.1), ("first 10", 0.3, None)], title="Hits", unit="share"),
     ],
-    ids=["losses", "forecast", "bars"],
+    ids=["losses", "forecast", "counts", "lines", "reliability", "bars"],
 )
 def test_a_plot_is_a_small_png_inside_markdown(picture: str) -> None:
     start = picture.index("base64,") + len("base64,")

@@ -26,6 +26,8 @@ def _feature(declared: Table, partitions: dg.PartitionsDefinition) -> dg.AssetsD
             step.rows = build_feature(
                 shop.warehouse, declared.name, profile=shop.profile, settings=shop.settings, as_of=step.as_of
             )
-        return dg.MaterializeResult(metadata={**table_metadata(shop.warehouse, declared), **step.figures})
+        return dg.MaterializeResult(
+            metadata={**table_metadata(shop.warehouse, declared, as_of=step.as_of), **step.figures}
+        )
 
     return feature

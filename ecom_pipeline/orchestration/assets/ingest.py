@@ -6,7 +6,7 @@ from typing import Any, get_args
 import dagster as dg
 
 from ecom_pipeline.contracts import Table, table
-from ecom_pipeline.orchestration.lineage import tables_read_by
+from ecom_pipeline.orchestration.lineage import as_metadata, core_columns, tables_read_by
 from ecom_pipeline.orchestration.presentation import markdown_table, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
@@ -117,6 +117,7 @@ def _core() -> dg.AssetsDefinition:
         with recorded_step(context, shop) as step:
             report = update_core(shop.warehouse, profile=shop.profile, run_id=step.run_id, on_progress=step.on_progress)
             step.rows = report.rows_core
+        lineage = core_columns(shop.profile)
         counts = {
             "rows of these files": report.rows_in,
             "to core": report.rows_core,
@@ -126,7 +127,12 @@ def _core() -> dg.AssetsDefinition:
         for declared in core_tables():
             yield dg.MaterializeResult(
                 asset_key=declared.name,
-                metadata={**table_metadata(shop.warehouse, declared), **counts, **step.figures},
+                metadata={
+                    **table_metadata(shop.warehouse, declared),
+                    **as_metadata(lineage.get(declared.name, {})),
+                    **counts,
+                    **step.figures,
+                },
             )
 
     return core

@@ -43,12 +43,14 @@ def mart_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
             _recommend,
             deps=["next_item", "feat_items", "feat_user_events"],
             kinds={"tensorflow", "duckdb"},
+            describe=pictures.recommended_by_source,
         ),
         mart(
             "purchase_predictions",
             _predict_purchases,
             deps=["next_item", "recommendations", "feat_user_events"],
             kinds={"numpy", "duckdb"},
+            describe=pictures.purchase_reliability,
         ),
         mart("similar_items", _similar_items, deps=["next_item", "feat_items"], kinds={"numpy", "duckdb"}),
         mart(
@@ -82,10 +84,9 @@ def _mart(
     def mart(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
         with recorded_step(context, shop) as step:
             step.rows = make(shop, step)
-        where = f"as_of = DATE '{step.as_of.isoformat()}'" if declared.by_night else None
         return dg.MaterializeResult(
             metadata={
-                **table_metadata(shop.warehouse, declared, where=where),
+                **table_metadata(shop.warehouse, declared, as_of=step.as_of),
                 **describe(shop, step),
                 **step.figures,
             }

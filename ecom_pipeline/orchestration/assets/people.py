@@ -7,6 +7,7 @@ import dagster as dg
 
 from ecom_pipeline.contracts import table
 from ecom_pipeline.orchestration import people_pictures as pictures
+from ecom_pipeline.orchestration.pictures import nothing
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import Step, recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
@@ -23,9 +24,9 @@ def people_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefiniti
             "segments_of_users",
             _segment,
             tables={
-                "user_segments": pictures.nothing,
+                "user_segments": nothing,
                 "segments": pictures.segment_sizes,
-                "segment_items": pictures.nothing,
+                "segment_items": nothing,
             },
             deps=["next_item", "feat_items", "feat_user_events"],
             kinds={"tensorflow", "duckdb"},
@@ -57,12 +58,11 @@ def _step(
     def people(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> Iterator[dg.MaterializeResult]:
         with recorded_step(context, shop) as step:
             made = make(shop, step)
-        where = f"as_of = DATE '{step.as_of.isoformat()}'"
         for one, describe in tables.items():
             yield dg.MaterializeResult(
                 asset_key=one,
                 metadata={
-                    **table_metadata(shop.warehouse, table(one), where=where),
+                    **table_metadata(shop.warehouse, table(one), as_of=step.as_of),
                     **describe(shop, step),
                     **made,
                     **step.figures,

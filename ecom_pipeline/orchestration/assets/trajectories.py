@@ -3,11 +3,20 @@
 import dagster as dg
 
 from ecom_pipeline.contracts import Table, table
+from ecom_pipeline.orchestration import trajectory_pictures as pictures
 from ecom_pipeline.orchestration.lineage import tables_read_by
+from ecom_pipeline.orchestration.pictures import nothing
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
+
+PICTURES = {
+    "funnel_daily": pictures.funnel_of_visits,
+    "time_to_convert": pictures.days_to_convert,
+    "cohort_retention": pictures.months_of_cohorts,
+    "rfm_segment_sizes": pictures.rfm_sizes,
+}
 
 
 def trajectory_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -26,7 +35,12 @@ def _trajectory(declared: Table, partitions: dg.PartitionsDefinition) -> dg.Asse
             step.rows = build_trajectory(
                 shop.warehouse, declared.name, profile=shop.profile, settings=shop.settings, as_of=step.as_of
             )
-        where = f"as_of = DATE '{step.as_of.isoformat()}'" if declared.by_night else None
-        return dg.MaterializeResult(metadata={**table_metadata(shop.warehouse, declared, where=where), **step.figures})
+        return dg.MaterializeResult(
+            metadata={
+                **table_metadata(shop.warehouse, declared, as_of=step.as_of),
+                **PICTURES.get(declared.name, nothing)(shop, step),
+                **step.figures,
+            }
+        )
 
     return trajectory
