@@ -369,7 +369,8 @@ def whole_night(root: Path, night: date) -> dict[str, float]:
     teller = _Teller(None)
     run = run_night(Home(root), night, observer=teller)
     if not run.succeeded:
-        raise RuntimeError(f"{[failure.message for failure in run.failures]} {[c.sentence for c in run.failed_checks]}")
+        failures = [f"{failure.step}: {failure.message}" for failure in run.failures]
+        raise RuntimeError(f"{failures} {[check.sentence for check in run.failed_checks if check.blocking]}")
     return teller.seconds
 
 

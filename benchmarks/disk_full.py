@@ -1,34 +1,53 @@
-"""Lets the disk run full in a night: the home lies on a small tmpfs, and each round leaves it less room.
+"""Lets the disk run full in each phase of a night: the home lies on a tmpfs, and a step finds no room in it.
 
-    python -m benchmarks.disk_full --home HOME --night 2011-02-09 --rounds 12 --work /tmp/disk
+    python -m benchmarks.disk_full --home HOME --night 2011-02-09 --work /tmp/disk
 
-HOME is a shop home whose night has never been disturbed (such as `base` of benchmarks.crashes). A night that needs N
-bytes is run with room for 0, 1/rounds, 2/rounds, … of N, so that the disk runs full in phase after phase. After each
-night that failed the published file is the old one, whole, the doctor finds nothing damaged, the error says that there
-is no room, and with room again the night ends with the tables of one never disturbed. Mounting needs the right to.
+HOME is a shop home whose night has never been disturbed (such as `base` of benchmarks.crashes). A night is run for each
+of the steps below, and as the step begins, what is left of the disk is filled up, but for `--left` KiB. Then the
+published file is the old one or the new one, whole; the doctor finds nothing damaged; the error says that there is no
+room; and with room again the night ends with the tables of one never disturbed. Mounting needs the right to.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.crashes import in_child, preload, published_digests, warehouse_digests, whole_night
+from ecom_pipeline.cli.failures import full_disk
 from ecom_pipeline.settings import Home
 
-HEADROOM = 1 << 20
-ROOM_WORDS = ("No space left", "disk is full", "disk full", "Disk full", "ENOSPC", "enough space", "not enough")
+Phase = Literal["ingest", "features", "training", "scoring", "publishing"]
+STEPS: dict[str, Phase] = {
+    "raw": "ingest",
+    "core": "ingest",
+    "feat_user_events": "features",
+    "feat_sales_daily": "features",
+    "sales_forecaster": "training",
+    "next_item": "training",
+    "sales_forecasts": "scoring",
+    "recommendations": "scoring",
+    "purchase_predictions": "scoring",
+    "analytics": "publishing",
+    "report": "publishing",
+}
+FILLER = "filler"
+AROUND = 64 << 20
+"""Bytes of the disk beyond what the undisturbed night leaves, so that it is full only when it is filled."""
 
 
 def main() -> None:
-    """Run the rounds."""
+    """Run a night for each step and each room that is left."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--night", type=date.fromisoformat, required=True)
-    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--left", type=int, nargs="+", default=[0, 256], help="KiB that are left, in turn")
+    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
     arguments = parser.parse_args()
     preload()
     mount = arguments.work / "disk"
@@ -36,49 +55,56 @@ def main() -> None:
     reference = arguments.work / "reference"
     shutil.rmtree(reference, ignore_errors=True)
     shutil.copytree(arguments.home, reference)
-    before = size_of(reference)
     in_child(whole_night, reference, arguments.night)
-    needed = size_of(reference) - before
     old = in_child(published_digests, Home(arguments.home).published_file)
     new = in_child(published_digests, Home(reference).published_file)
     tables = in_child(warehouse_digests, Home(reference).warehouse_file)
-    print(f"the home has {before / 2**20:.1f} MiB; the night adds {needed / 2**20:.1f} MiB", flush=True)
-    lost = failed = 0
-    for number in range(arguments.rounds):
-        room = before + HEADROOM + round(3 * needed * number / arguments.rounds)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(mount)], check=True)
-        try:
-            found, said = one_round(mount, arguments.home, arguments.night, old=old, new=new, tables=tables)
-        finally:
-            subprocess.run(["umount", "--lazy", str(mount)], check=True)
-        failed += bool(said)
-        lost += bool(found)
-        verdict = "; ".join(found) or "nothing lost"
-        print(
-            f"{number + 1:3d}  {room / 2**20:6.1f} MiB  {(said or 'the night ended')[:110]:110s}  {verdict}", flush=True
-        )
-    print(f"rounds: {arguments.rounds}; nights that ran out of room: {failed}; rounds with anything lost: {lost}")
+    size = size_of(reference) + AROUND
+    rounds = lost = failed = 0
+    for left in arguments.left:
+        for step in arguments.steps:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(mount)], check=True)
+            try:
+                shutil.copytree(arguments.home, mount / "home")
+                found, said = one_round(
+                    mount, arguments.night, step=step, left=left << 10, old=old, new=new, tables=tables
+                )
+            finally:
+                subprocess.run(["umount", "--lazy", str(mount)], check=True)
+            rounds, failed, lost = rounds + 1, failed + bool(said), lost + bool(found)
+            print(
+                f"{STEPS[step]:10s} {step:20s} {left:4d} KiB  {(said or 'the night ended')[:100]:100s}  "
+                f"{'; '.join(found) or 'nothing lost'}",
+                flush=True,
+            )
+    print(f"rounds: {rounds}; nights that ran out of room: {failed}; rounds with anything lost: {lost}")
     sys.exit(1 if lost else 0)
 
 
 def one_round(
-    mount: Path, source: Path, night: date, *, old: dict[str, str], new: dict[str, str], tables: dict[str, str]
+    mount: Path,
+    night: date,
+    *,
+    step: str,
+    left: int,
+    old: dict[str, str],
+    new: dict[str, str],
+    tables: dict[str, str],
 ) -> tuple[list[str], str]:
     """What was lost, and what the night said as it failed (nothing, if it ended)."""
     home = Home(mount / "home")
-    shutil.copytree(source, home.root)
     said = ""
     try:
-        in_child(whole_night, home.root, night)
+        in_child(night_without_room, home.root, night, step, left)
     except RuntimeError as error:
         said = str(error).replace("\n", " ")
     lost = []
-    if said and not any(words in said for words in ROOM_WORDS):
+    if said and full_disk(RuntimeError(said)) is None:
         lost.append("the error does not say that there is no room")
-    expected: tuple[dict[str, str], ...] = (old, new) if said else (new,)
-    if in_child(published_digests, home.published_file) not in expected:
+    published = in_child(published_digests, home.published_file)
+    if published not in (old, new) or (not said and published != new):
         lost.append("the published file is neither old nor new")
-    subprocess.run(["mount", "-o", "remount,size=4g", str(mount)], check=True)
+    (mount / FILLER).unlink()
     lost += in_child(damage, home.root)
     try:
         in_child(whole_night, home.root, night)
@@ -89,6 +115,32 @@ def one_round(
     except RuntimeError as error:
         lost.append(f"the next night failed: {error}")
     return lost, said
+
+
+def night_without_room(root: Path, night: date, step: str, left: int) -> None:
+    """Run the night; as `step` begins, the disk is filled up but for `left` bytes.
+
+    Raises:
+        RuntimeError: if the night fails.
+    """
+    from ecom_pipeline.orchestration.observing import SilentObserver
+    from ecom_pipeline.orchestration.running import run_night
+
+    class Filler(SilentObserver):
+        def step_started(self, begun: str) -> None:
+            if begun == step:
+                fill(root.parent / FILLER, left=left)
+
+    run = run_night(Home(root), night, observer=Filler())
+    if not run.succeeded:
+        raise RuntimeError("; ".join(f"{failure.step}: {failure.message}" for failure in run.failures))
+
+
+def fill(file: Path, *, left: int) -> None:
+    """Write the file until no more than `left` bytes are free beside it."""
+    with file.open("wb") as stream:
+        while (free := shutil.disk_usage(file.parent).free - left) > 0:
+            os.posix_fallocate(stream.fileno(), stream.seek(0, os.SEEK_END), free)
 
 
 def damage(root: Path) -> list[str]:

@@ -23,7 +23,7 @@ from ecom_pipeline.cli import (
     web,
     what_if,
 )
-from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.cli.failures import NO_ROOM, CommandError, ExitCode, full_disk
 from ecom_pipeline.documents import DocumentError
 from ecom_pipeline.warehouse import WarehouseError
 
@@ -41,6 +41,11 @@ class Commands(TyperGroup):
         except (CommandError, DocumentError, WarehouseError) as error:
             print(f"Error: {error}", file=sys.stderr)
             raise typer.Exit(error.code if isinstance(error, CommandError) else ExitCode.UNUSABLE) from None
+        except Exception as error:
+            if (what := full_disk(error)) is None:
+                raise
+            print(f"Error: {NO_ROOM.format(what=what)}", file=sys.stderr)
+            raise typer.Exit(ExitCode.FAILED) from None
 
 
 app = typer.Typer(

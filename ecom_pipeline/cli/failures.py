@@ -1,6 +1,15 @@
 """Exit codes, and errors that end a command with one paragraph instead of a traceback."""
 
+import errno
 from enum import IntEnum
+
+NO_ROOM = (
+    "The disk is full ({what}). Make room and run the command again: nothing is half done, and what analysts read "
+    "stays as it was."
+)
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded")
+"""As DuckDB and SQLite say it, in errors without a number."""
 
 
 class ExitCode(IntEnum):
@@ -25,3 +34,16 @@ class CommandError(Exception):
     def __init__(self, message: str, code: ExitCode = ExitCode.UNUSABLE) -> None:
         super().__init__(message)
         self.code = code
+
+
+def full_disk(error: BaseException) -> str | None:
+    """What said that the disk is full, in one line, if that is why it failed; else None."""
+    cause: BaseException | None = error
+    while cause is not None:
+        said = str(cause).strip().splitlines() or [""]
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return said[0]
+        if any(words in str(cause) for words in _FULL_WORDS):
+            return next(line for line in said if any(words in line for words in _FULL_WORDS))
+        cause = cause.__cause__ or cause.__context__
+    return None
