@@ -1,7 +1,10 @@
-"""What the night's parts bring, on rolling windows of a shop's own home: adding up, and the network by product rank.
+"""What the night's parts bring, on rolling windows of a shop's own home.
+
+Adding up, by its weights; the network, by rank of the product; views and carts as inputs that are known of the past.
 
     python -m benchmarks.forecasting.night_backtest HOME --report reconciliation
     python -m benchmarks.forecasting.night_backtest HOME --report ranks --network-products 12000
+    python -m benchmarks.forecasting.night_backtest HOME --report browsing --seeds 0 1 2
 
 HOME is a shop whose last night has been run (`python -m benchmarks.nights SHOP --home HOME`); it is copied, never
 written to. The forecaster is fitted once, before the first window, with the settings of the home.
@@ -54,11 +57,14 @@ def copied_warehouse(home: Home, settings: Settings) -> Iterator[Warehouse]:
             yield warehouse
 
 
-def backtest(warehouse: Warehouse, settings: Settings, *, windows: int) -> Backtest:
-    """Fit before the first window, forecast all of them."""
+def backtest(warehouse: Warehouse, settings: Settings, *, windows: int, browsing: bool = True) -> Backtest:
+    """Fit before the first window, forecast all of them; `browsing` False leaves views and carts out."""
     as_of: date = warehouse.scalar("SELECT max(date) FROM feat_sales_daily")
     began = time.monotonic()
     covariates = Covariates.of(warehouse, cutoff=as_of)
+    if not browsing:
+        covariates = replace(covariates, past_only=())
+    print(f"seed {settings.seed}, {covariates}")
     history = training_frame(warehouse, series_of_night(warehouse, as_of=as_of), covariates=covariates, cutoff=as_of)
     cutoffs = held_out_cutoffs(
         first_day=history["ds"].min().date(), as_of=as_of, horizon=settings.horizon_days, windows=windows
@@ -89,12 +95,18 @@ def backtest(warehouse: Warehouse, settings: Settings, *, windows: int) -> Backt
 
 
 def scores(
-    windows: Sequence[Window], forecasts: Sequence[DayForecasts], some: Sequence[np.ndarray]
+    windows: Sequence[Window],
+    forecasts: Sequence[DayForecasts],
+    some: Sequence[np.ndarray],
+    *,
+    days: slice = slice(None),
 ) -> dict[str, float]:
     """WAPE, RMSSE, bias and mean weighted pinball loss of the chosen series, (n,) bool for each window."""
     rows, scales = [], []
     for number, (window, made, wanted) in enumerate(zip(windows, forecasts, some, strict=True)):
-        place, day = np.nonzero(wanted[:, None] & made.asked & ~np.isnan(window.actual))
+        counts = np.zeros_like(made.asked)
+        counts[:, days] = True
+        place, day = np.nonzero(counts & wanted[:, None] & made.asked & ~np.isnan(window.actual))
         frame = {"cutoff": number, "unique_id": place, "y": window.actual[place, day], "mean": made.mean[place, day]}
         rows.append(pd.DataFrame(frame).assign(**dict(zip(QUANTILES, made.quantiles[place, day].T, strict=True))))
         scales.append(pd.DataFrame({"cutoff": number, "unique_id": np.arange(len(wanted)), "squared": window.squared}))
@@ -222,24 +234,67 @@ def report_ranks(backtest: Backtest) -> None:
             print(f"| {measure} | {low + 1:,} to {high:,} | {ours['n']:,.0f} | {share:.3f} | {cells} |")
 
 
+# --- views and carts
+
+
+def report_browsing(warehouse: Warehouse, settings: Settings, *, windows: int, seeds: Sequence[int]) -> None:
+    """The network with and without views and carts of the past, by level and part of the horizon; before adding up."""
+    found: dict[bool, list[Backtest]] = {True: [], False: []}
+    for seed in seeds:
+        for browsing, runs in found.items():
+            runs.append(
+                backtest(warehouse, settings.model_copy(update={"seed": seed}), windows=windows, browsing=browsing)
+            )
+    opened = found[True][0].windows
+    parts = {"1 to 7": slice(0, 7), "8 to end": slice(7, None), "all": slice(None)}
+    print("\n| measure, level | days ahead | metric | with | without | difference |\n" + "|---" * 6 + "|")
+    for measure in MEASURES:
+        for level in LEVEL_NAMES:
+            some = [
+                of_level(window, measure, level) & made.by_network
+                for window, made in zip(opened, found[True][0].made, strict=True)
+            ]
+            if not any(chosen.any() for chosen in some):
+                continue
+            for name, days in parts.items():
+                values = {
+                    browsing: [scores(opened, [made.forecasts for made in run.made], some, days=days) for run in runs]
+                    for browsing, runs in found.items()
+                }
+                for metric in ("wape", "rmsse", "wpl"):
+                    with_, without = (
+                        np.array([score[metric] for score in values[browsing]]) for browsing in (True, False)
+                    )
+                    saved = with_ - without
+                    print(
+                        f"| {measure}, {level} | {name} | {metric} | {with_.mean():.4f} | {without.mean():.4f} "
+                        f"| {saved.mean():+.4f} ± {saved.std(ddof=1) if len(saved) > 1 else 0:.4f} |"
+                    )
+
+
 def main() -> None:
     """Backtest the home that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
     parser.add_argument("--windows", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="more than one only for browsing")
     parser.add_argument(
         "--time-budget", type=int, default=600, help="seconds; enough for the clock not to cut it short"
     )
     parser.add_argument("--network-products", type=int, default=forecast_making.NETWORK_PRODUCTS)
-    parser.add_argument("--report", choices=["reconciliation", "ranks"], nargs="+", default=["reconciliation"])
+    parser.add_argument(
+        "--report", choices=["reconciliation", "ranks", "browsing"], nargs="+", default=["reconciliation"]
+    )
     arguments = parser.parse_args()
     home = Home(arguments.home)
     settings = home.settings().model_copy(
-        update={"seed": arguments.seed, "forecast_time_budget_seconds": arguments.time_budget}
+        update={"seed": arguments.seeds[0], "forecast_time_budget_seconds": arguments.time_budget}
     )
     forecast_making.NETWORK_PRODUCTS = arguments.network_products
     with copied_warehouse(home, settings) as warehouse:
+        if "browsing" in arguments.report:
+            report_browsing(warehouse, settings, windows=arguments.windows, seeds=arguments.seeds)
+            return
         found = backtest(warehouse, settings, windows=arguments.windows)
     if "reconciliation" in arguments.report:
         report_reconciliation(found)

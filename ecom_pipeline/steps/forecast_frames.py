@@ -34,27 +34,21 @@ HAVING count(CASE WHEN date > :cutoff AND date <= :last THEN 1 END) > 0
    AND (level <> 'product' OR count(CASE WHEN date > :active_since AND date <= :cutoff AND orders > 0 THEN 1 END) > 0)
 """
 
-_NUMBERED = """
+_NAMED = """
 WITH wanted AS ({wanted}),
 known AS (
-  SELECT daily.level, daily.series_id, 1.0 * count(daily.quantity) AS quantity, 1.0 * count(daily.revenue) AS revenue,
+  SELECT daily.level, daily.series_id, count(daily.revenue) AS revenue,
          sum(abs(coalesce(daily.revenue, daily.quantity, 0))) AS size
   FROM feat_sales_daily AS daily
   WHERE daily.date <= :cutoff
   GROUP BY daily.level, daily.series_id
-),
-named AS (
-  SELECT wanted.level, wanted.series_id, coalesce(known.quantity, 0) AS quantity, coalesce(known.revenue, 0) AS revenue,
-         coalesce(known.size, 0) AS size,
-         CASE wanted.level WHEN 'category' THEN wanted.series_id WHEN 'product' THEN items.category END AS category
-  FROM wanted
-  LEFT JOIN known ON known.level = wanted.level AND known.series_id = wanted.series_id
-  LEFT JOIN feat_items AS items ON wanted.level = 'product' AND items.item_id = wanted.series_id
 )
-SELECT 'quantity' AS measure, level, series_id, category, size FROM named
-UNION ALL
-SELECT 'revenue' AS measure, level, series_id, category, size FROM named WHERE revenue > 0
-ORDER BY measure, level, series_id
+SELECT wanted.level, wanted.series_id, coalesce(known.revenue, 0) > 0 AS has_revenue, coalesce(known.size, 0) AS size,
+       CASE wanted.level WHEN 'category' THEN wanted.series_id WHEN 'product' THEN items.category END AS category
+FROM wanted
+LEFT JOIN known ON known.level = wanted.level AND known.series_id = wanted.series_id
+LEFT JOIN feat_items AS items ON items.item_id = wanted.series_id
+ORDER BY wanted.level, wanted.series_id
 """
 
 _HISTORY = """
@@ -100,12 +94,12 @@ class Covariates:
 
 def series_of_night(warehouse: Warehouse, *, as_of: date) -> pd.DataFrame:
     """The series to forecast: unique_id, measure, level, series_id, category, size and the codes of STATIC."""
-    return _numbered(warehouse, _SERIES_AHEAD, {"cutoff": as_of})
+    return _series(warehouse, _SERIES_AHEAD, {"cutoff": as_of})
 
 
 def series_at_cutoff(warehouse: Warehouse, *, cutoff: date, horizon: int, active_days: int) -> pd.DataFrame:
     """The series that would have been forecast on the night `cutoff`, as far as later rows show what came."""
-    return _numbered(
+    return _series(
         warehouse,
         _SERIES_AT_CUTOFF,
         {
@@ -116,12 +110,13 @@ def series_at_cutoff(warehouse: Warehouse, *, cutoff: date, horizon: int, active
     )
 
 
-def _numbered(warehouse: Warehouse, wanted: str, parameters: dict[str, object]) -> pd.DataFrame:
-    series = warehouse.arrow(_NUMBERED.format(wanted=wanted), parameters).to_pandas()
-    series["unique_id"] = [
-        f"{measure}/{level}/{series_id}"
-        for measure, level, series_id in zip(series["measure"], series["level"], series["series_id"], strict=True)
-    ]
+def _series(warehouse: Warehouse, wanted: str, parameters: dict[str, object]) -> pd.DataFrame:
+    named = warehouse.arrow(_NAMED.format(wanted=wanted), parameters).to_pandas()
+    has_revenue = named.pop("has_revenue").to_numpy(dtype=bool)
+    series = pd.concat(
+        [named.assign(measure="quantity"), named[has_revenue].assign(measure="revenue")], ignore_index=True
+    )[["measure", "level", "series_id", "category", "size"]]
+    series["unique_id"] = series["measure"] + "/" + series["level"] + "/" + series["series_id"]
     series["measure_code"] = series["measure"]
     series["level_code"] = series["level"]
     series["category_code"] = series["category"].fillna("")
