@@ -1,6 +1,7 @@
 """`ecom-pipeline models`: versions and their decisions, promotion and rollback by hand."""
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -11,10 +12,12 @@ from ecom_pipeline.cli.failures import CommandError
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
 
 if TYPE_CHECKING:
-    from ecom_pipeline.registry import Registry
+    from ecom_pipeline.registry import ModelVersion, Registry
 
 Model = Literal["sales_forecaster", "next_item"]
 ModelArgument = Annotated[Model, typer.Argument(help="Which model.")]
+VersionArgument = Annotated[str, typer.Argument(help="Version, as `models list` names it.")]
+Decide = Callable[["Registry"], "ModelVersion"]
 
 app = typer.Typer(help="Model versions: list, promote, roll back.", no_args_is_help=True)
 
@@ -53,7 +56,7 @@ def list_versions(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) 
 @app.command()
 def promote(
     model: ModelArgument,
-    version: Annotated[str, typer.Argument(help="Version, as `models list` names it.")],
+    version: VersionArgument,
     home: HomeOption = DEFAULT_HOME,
     reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")] = "promoted by hand",
 ) -> None:
@@ -63,13 +66,7 @@ def promote(
 
       ecom-pipeline models promote next_item 2011-12-02-1f2e3d4c --home shop
     """
-    from ecom_pipeline.registry import RegistryError
-
-    registry = _registry(home)
-    try:
-        promoted = registry.promote(model, version, reason=reason)
-    except RegistryError as error:
-        raise CommandError(str(error)) from None
+    promoted = _decided(home, lambda registry: registry.promote(model, version, reason=reason))
     typer.echo(f"{model}: {promoted.name} is champion.")
 
 
@@ -81,20 +78,14 @@ def rollback(model: ModelArgument, home: HomeOption = DEFAULT_HOME) -> None:
 
       ecom-pipeline models rollback sales_forecaster --home shop
     """
-    from ecom_pipeline.registry import RegistryError
-
-    registry = _registry(home)
-    try:
-        champion = registry.rollback(model)
-    except RegistryError as error:
-        raise CommandError(str(error)) from None
+    champion = _decided(home, lambda registry: registry.rollback(model))
     typer.echo(f"{model}: {champion.name} is champion again. The next night scores with it.")
 
 
 @app.command()
 def reject(
     model: ModelArgument,
-    version: Annotated[str, typer.Argument(help="Version, as `models list` names it.")],
+    version: VersionArgument,
     home: HomeOption = DEFAULT_HOME,
     reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")] = "rejected by hand",
 ) -> None:
@@ -104,13 +95,22 @@ def reject(
 
       ecom-pipeline models reject next_item 2011-12-02-1f2e3d4c --home shop
     """
+    rejected = _decided(home, lambda registry: registry.reject(model, version, reason=reason))
+    typer.echo(f"{model}: {rejected.name} is rejected.")
+
+
+def _decided(home: HomeOption, decide: Decide) -> "ModelVersion":
+    """What a decision by hand leads to.
+
+    Raises:
+        CommandError: if it cannot be made.
+    """
     from ecom_pipeline.registry import RegistryError
 
     try:
-        rejected = _registry(home).reject(model, version, reason=reason)
+        return decide(_registry(home))
     except RegistryError as error:
         raise CommandError(str(error)) from None
-    typer.echo(f"{model}: {rejected.name} is rejected.")
 
 
 def _registry(home: HomeOption) -> "Registry":

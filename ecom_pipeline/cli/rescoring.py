@@ -22,13 +22,12 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
 
       ecom-pipeline rescore --home shop
     """
-    from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE
     from ecom_pipeline.privacy.forgotten import forgotten_of
-    from ecom_pipeline.privacy.pseudonyms import hash_key
     from ecom_pipeline.sources import load_landing, update_core
     from ecom_pipeline.sources.profile import read_profile
+    from ecom_pipeline.steps.publishing import publish_shop
     from ecom_pipeline.steps.rescore import RescoreError, rescore_users
-    from ecom_pipeline.warehouse import open_warehouse, publish
+    from ecom_pipeline.warehouse import open_warehouse
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     shop = existing_home(home)
@@ -51,14 +50,7 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
         except RescoreError as error:
             raise CommandError(str(error), ExitCode.BLOCKED) from None
         if report.users:
-            publish(
-                warehouse,
-                target=shop.published_file,
-                keep_nights=settings.keep_nights,
-                profile=settings.profile,
-                is_synthetic=settings.profile == SAMPLE_PROFILE,
-                hash_key=hash_key(settings),
-            )
+            publish_shop(warehouse, home=shop, settings=settings)
     seconds = time.monotonic() - started
     if as_json:
         told = asdict(report) | {"as_of": str(report.as_of) if report.as_of else None, "seconds": round(seconds, 1)}

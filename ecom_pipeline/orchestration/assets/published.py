@@ -4,11 +4,9 @@ check has passed."""
 import dagster as dg
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES
-from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE
 from ecom_pipeline.orchestration.presentation import NIGHTLY, OWNERS, markdown_table
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
-from ecom_pipeline.warehouse.publishing import PublishReport
 
 ANALYTICS = "analytics"
 REPORT = "report"
@@ -19,21 +17,6 @@ NOT_ASSETS = frozenset({"runs", "validation_results", "about"})
 def published_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The published file, and the report made from it."""
     return [_analytics(partitions), _report(partitions)]
-
-
-def publish_shop(shop: Shop) -> PublishReport:
-    """Put the published file in place, as the shop's settings want it."""
-    from ecom_pipeline.privacy.pseudonyms import hash_key
-    from ecom_pipeline.warehouse.publishing import publish
-
-    return publish(
-        shop.warehouse,
-        target=shop.home.published_file,
-        keep_nights=shop.settings.keep_nights,
-        profile=shop.settings.profile,
-        is_synthetic=shop.settings.profile == SAMPLE_PROFILE,
-        hash_key=hash_key(shop.settings),
-    )
 
 
 def _spec(
@@ -63,8 +46,10 @@ def _analytics(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=ANALYTICS, pool=WAREHOUSE_POOL, specs=[spec])
     def analytics(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
+        from ecom_pipeline.steps.publishing import publish_shop
+
         with recorded_step(context, shop) as step:
-            report = publish_shop(shop)
+            report = publish_shop(shop.warehouse, home=shop.home, settings=shop.settings)
         return dg.MaterializeResult(
             metadata={
                 "file": dg.MetadataValue.path(str(shop.home.published_file)),

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from ecom_pipeline.contracts import table
-from ecom_pipeline.orchestration.assets.published import publish_shop
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
@@ -23,6 +22,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=RESCORED, pool=WAREHOUSE_POOL, specs=[spec._replace(freshness_policy=None)])
     def rescored_users(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
+        from ecom_pipeline.steps.publishing import publish_shop
         from ecom_pipeline.steps.rescore import rescore_users
 
         with recorded_step(context, shop) as step:
@@ -36,7 +36,7 @@ def rescoring_asset() -> dg.AssetsDefinition:
             )
             step.rows = report.users
             if report.users:
-                publish_shop(shop)
+                publish_shop(shop.warehouse, home=shop.home, settings=shop.settings)
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(shop.warehouse, declared),
