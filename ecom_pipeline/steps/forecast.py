@@ -29,7 +29,7 @@ from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.features import require_night
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, SEASONAL_PROFILE, profile_forecasts
 from ecom_pipeline.steps.forecast_days import DayForecasts
-from ecom_pipeline.steps.forecast_frames import Covariates, series_of_night
+from ecom_pipeline.steps.forecast_frames import Covariates, series_known_at, series_of_night
 from ecom_pipeline.steps.forecast_judging import (
     Window,
     classes_left_to_profile,
@@ -143,9 +143,7 @@ def _train_if_due(
             Verdict("rejected", f"too little history: {days} days of sales, {needed} are needed to train and judge")
         )
     try:
-        judged, windows, metrics = _judge(
-            warehouse, history, covariates=covariates, cutoffs=cutoffs, settings=settings, progress=progress
-        )
+        judged, windows, metrics = _judge(warehouse, cutoffs=cutoffs, settings=settings, progress=progress)
         champion = _champion(registry, settings=settings, as_of=as_of)
         verdict = decide(
             challenger=gain_over_profile(metrics),
@@ -174,9 +172,7 @@ def _train_if_due(
 
 def _judge(
     warehouse: Warehouse,
-    history: pd.DataFrame,
     *,
-    covariates: Covariates,
     cutoffs: tuple[date, ...],
     settings: Settings,
     progress: Progress,
@@ -186,8 +182,12 @@ def _judge(
     The figures are the network's alone: its classes were chosen on the same windows, so they may not count here. They
     do when it meets a later challenger.
     """
+    cutoff = cutoffs[0]
+    covariates = Covariates.of(warehouse, cutoff=cutoff)
+    # which series, too, is chosen by what was known then: what sold well later must not be learnt from
+    series = series_known_at(warehouse, cutoff=cutoff, active_days=settings.forecast_active_days)
     judged = fit_forecaster(
-        history[history["ds"] <= pd.Timestamp(cutoffs[0])].reset_index(drop=True),
+        training_frame(warehouse, series, covariates=covariates, cutoff=cutoff),
         covariates=covariates,
         settings=settings,
         on_progress=lambda stage, share: progress(

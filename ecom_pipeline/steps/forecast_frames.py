@@ -34,6 +34,14 @@ HAVING count(CASE WHEN date > :cutoff AND date <= :last THEN 1 END) > 0
    AND (level <> 'product' OR count(CASE WHEN date > :active_since AND date <= :cutoff AND orders > 0 THEN 1 END) > 0)
 """
 
+_SERIES_KNOWN = """
+SELECT level, series_id
+FROM feat_sales_daily
+WHERE date <= :cutoff
+GROUP BY level, series_id
+HAVING level <> 'product' OR count(CASE WHEN date > :active_since AND orders > 0 THEN 1 END) > 0
+"""
+
 _NAMED = """
 WITH wanted AS ({wanted}),
 known AS (
@@ -95,6 +103,11 @@ class Covariates:
 def series_of_night(warehouse: Warehouse, *, as_of: date) -> pd.DataFrame:
     """The series to forecast: unique_id, measure, level, series_id, category, size and the codes of STATIC."""
     return _series(warehouse, _SERIES_AHEAD, {"cutoff": as_of})
+
+
+def series_known_at(warehouse: Warehouse, *, cutoff: date, active_days: int) -> pd.DataFrame:
+    """The series to learn from on the night `cutoff`, by what was known then."""
+    return _series(warehouse, _SERIES_KNOWN, {"cutoff": cutoff, "active_since": cutoff - timedelta(days=active_days)})
 
 
 def series_at_cutoff(warehouse: Warehouse, *, cutoff: date, horizon: int, active_days: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
+from ecom_pipeline.forecasting import ForecastingError, SalesForecaster, TrainingSettings
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import forecast, forecast_judging, forecast_making, forecast_training
@@ -18,7 +18,7 @@ from ecom_pipeline.steps.forecast import forecast_sales, train_forecaster
 from ecom_pipeline.steps.forecast_frames import Covariates
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse
-from ecom_pipeline_tests.steps.model_shop import SETTINGS, new_home, open_shop
+from ecom_pipeline_tests.steps.model_shop import ITEMS, SETTINGS, new_home, open_shop
 
 NIGHT = 99
 TINY = TrainingSettings(steps=25, final_steps=5, update_steps=5, units=8, hidden=8, warmup=5, link="sqrt")
@@ -160,6 +160,31 @@ def test_what_happens_after_the_night_changes_neither_model_nor_forecasts(
     assert again.name == promoted.name
     assert again.manifest.metrics == promoted.manifest.metrics
     pd.testing.assert_frame_equal(after, before, check_exact=True)
+
+
+def test_what_is_judged_has_learnt_nothing_from_its_held_out_days_not_even_which_products_sell(
+    shop: CoreRows, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[pd.DataFrame] = []
+
+    def look(history: pd.DataFrame, **others: Any) -> None:
+        seen.append(history)
+        raise ForecastingError("looked at")
+
+    monkeypatch.setattr(forecast, "fit_forecaster", look)
+    monkeypatch.setattr(forecast_training, "FIT_PRODUCTS", 2)
+    held_out = SETTINGS.horizon_days * SETTINGS.backtest_windows
+    build(shop, NIGHT)
+    train(shop, new_home(tmp_path_factory.mktemp("one")), NIGHT)
+    with empty_warehouse(tmp_path) as other:
+        elsewhere = CoreRows(other)
+        open_shop(elsewhere, days=NIGHT + 1 - held_out)
+        open_shop(elsewhere, days=held_out, first=NIGHT + 1 - held_out, seed=7)
+        elsewhere.order(NIGHT, ITEMS[0], quantity=5_000)  # what hardly sold before becomes the bestseller
+        build(elsewhere, NIGHT)
+        train(elsewhere, new_home(tmp_path_factory.mktemp("other")), NIGHT)
+    pd.testing.assert_frame_equal(seen[1], seen[0], check_exact=True)
+    assert seen[0]["ds"].max() <= pd.Timestamp(day(NIGHT - held_out))
 
 
 def test_a_worse_challenger_is_rejected_and_the_champion_goes_on(
