@@ -21,6 +21,7 @@ from ecom_pipeline.orchestration.assets.rescoring import rescoring_asset
 from ecom_pipeline.orchestration.assets.scenarios import scenario_asset, scenario_job
 from ecom_pipeline.orchestration.assets.trajectories import trajectory_assets
 from ecom_pipeline.orchestration.crashed_runs import crashed_runs_sensor
+from ecom_pipeline.orchestration.decisions import decision_jobs
 from ecom_pipeline.orchestration.jobs import INGEST_JOB, ingest_job, night_schedule, nightly_job
 from ecom_pipeline.orchestration.landing import landing_sensor
 from ecom_pipeline.orchestration.nights import SAMPLE_PROFILE, last_day_of_sample, night_partitions
@@ -61,7 +62,7 @@ def build_defs(home: Path | None = None, overrides: Mapping[str, object] | None 
             scenario_asset(),
         ],
         asset_checks=all_checks(profile),
-        jobs=[nightly_job(), ingest_job(), scenario_job()],
+        jobs=[nightly_job(), ingest_job(), scenario_job(), *decision_jobs()],
         schedules=[
             night_schedule(
                 settings.schedule_time,
