@@ -88,6 +88,11 @@ SELECT
   DATE '2025-06-30', 'u' || u, 'view', 1 - p - 0.05, p - 0.1, 0.05, 0.05, 0.05, CASE WHEN p < 0.5 THEN 'nothing' ELSE 'view' END,
   p / 2, 7, false, u = 0, '1'
 FROM (SELECT u, 0.1 + 0.02 * u AS p FROM range(30) AS t(u));
+INSERT INTO next_steps
+SELECT
+  DATE '2025-06-20', 'u' || u, 'view', 0.6, 0.1, 0.1, 0.1, 0.1, 'nothing', CASE WHEN u < 60 AND u % 2 = 0 THEN 0.6 ELSE 0.2 END, 7, false,
+  false, '1'
+FROM range(61) AS t(u);
 INSERT INTO next_step_reliability
 SELECT DATE '2025-06-30', o, b, 0.08 * b, 0.07 * b, 40, '1'
 FROM (VALUES ('buys'), ('nothing'), ('view')) AS a(o) CROSS JOIN range(1, 11) AS t(b);

@@ -139,6 +139,21 @@ def test_changes_of_category_are_compared_with_changes_alone(answers: dict[str, 
     ]
 
 
+def test_expected_buyers_are_the_sum_of_all_probabilities(answers: dict[str, Answer]) -> None:
+    rows = named_rows(answers["who_will_come_back_to_buy"])
+    assert (len(rows), rows[0]["user_id"], rows[0]["p_buys"]) == (20, "u29", 0.34)
+    assert {row["active_users"] for row in rows} == {30}
+    assert rows[0]["buyers_expected"] == pytest.approx(5.85, abs=0.051)
+
+
+def test_nights_are_judged_once_their_window_is_over(answers: dict[str, Answer]) -> None:
+    """Of 61 users the even ones buy on the 22nd of June, those with odd numbers on the 23rd; the last is unknown."""
+    (row,) = named_rows(answers["did_the_nights_call_the_buyers"])
+    assert (row["as_of"].isoformat(), row["users"], row["buyers"]) == ("2025-06-20", 61, 60)  # type: ignore[attr-defined]
+    assert row["buyers_expected"] == round(30 * 0.6 + 31 * 0.2, 1)
+    assert (row["said_of_buyers"], row["said_of_others"], row["likelier"]) == (0.4, 0.2, 2.0)
+
+
 # The files and the page
 
 

@@ -1,0 +1,32 @@
+-- Question: Did past nights call the buyers right?
+-- Reading: Nights whose window is over, each with the number of buyers that it expected and the number that came, and how
+--   much likelier those who bought had been called than those who did not (1 is no better than chance). Only a night's own
+--   knowledge is in its row; empty until the first window is over.
+WITH calls AS (
+  SELECT n.as_of, n.user_id, n.p_buys, n.window_days
+  FROM next_steps AS n
+  CROSS JOIN (SELECT max(event_date) AS last_day FROM user_events) AS known
+  WHERE n.as_of + n.window_days <= known.last_day
+),
+came AS (
+  SELECT c.as_of, c.user_id, c.p_buys, c.window_days,
+    EXISTS (
+      SELECT 1 FROM user_events AS e
+      WHERE e.user_id = c.user_id AND e.event = 'purchase' AND e.event_date > c.as_of
+        AND e.event_date <= c.as_of + c.window_days
+    ) AS bought
+  FROM calls AS c
+)
+SELECT
+  as_of,
+  max(window_days) AS window_days,
+  count(*) AS users,
+  round(sum(p_buys), 1) AS buyers_expected,
+  count(*) FILTER (WHERE bought) AS buyers,
+  round(avg(p_buys) FILTER (WHERE bought), 3) AS said_of_buyers,
+  round(avg(p_buys) FILTER (WHERE NOT bought), 3) AS said_of_others,
+  round(avg(p_buys) FILTER (WHERE bought) / nullif(avg(p_buys) FILTER (WHERE NOT bought), 0), 2) AS likelier
+FROM came
+GROUP BY as_of
+ORDER BY as_of DESC
+LIMIT 20
