@@ -1,6 +1,5 @@
 """Data quality: contracts run as Great Expectations suites, and the checks that look beyond one table's rows."""
 
-from ecom_pipeline.quality.gx import import_ahead
 from ecom_pipeline.quality.health import check_health
 from ecom_pipeline.quality.ledger import check_bad_row_share, check_conservation
 from ecom_pipeline.quality.outputs import check_forecasts, check_model_cutoffs, check_recommendations
@@ -18,7 +17,6 @@ __all__ = [
     "check_model_cutoffs",
     "check_recommendations",
     "check_track_record",
-    "import_ahead",
     "raw_contract",
     "validate",
 ]

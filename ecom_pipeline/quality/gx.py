@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from importlib import import_module
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from ecom_pipeline.contracts import Between, Holds, NotNull, OneOf, Rule, Table, Unique, identifier
@@ -33,15 +31,6 @@ class Outcome:
     error: str | None = None
 
 
-def import_ahead() -> None:
-    """Begin to import Great Expectations in a thread: that takes 2.6 s, which pass while DuckDB loads files.
-
-    Whoever validates before it is done waits for it, as imports do; an error comes up there again.
-    """
-    module = "ecom_pipeline.quality.expectations"
-    Thread(target=import_module, args=(module,), name="import of Great Expectations", daemon=True).start()
-
-
 def contract_suite(table: Table, rules: Sequence[Rule]) -> "ExpectationSuite":
     """The suite of a contract: its schema, then `rules` in their order."""
     import great_expectations as gx
@@ -61,20 +50,25 @@ def run_suite(
     connection: "duckdb.DuckDBPyConnection", table: Table, suite: "ExpectationSuite", *, as_of: date | None
 ) -> list[Outcome]:
     """Run the suite on the table's rows (those of the night `as_of`, where given), in the suite's order."""
+    with _execution_engine(connection) as engine:
+        return evaluated(engine, _batch_data(engine, table, as_of), suite)
+
+
+def evaluated(engine: Any, data: Any, suite: "ExpectationSuite") -> list[Outcome]:
+    """Run the suite on an engine of Great Expectations over its batch data, in the suite's order."""
     from great_expectations.core.batch import Batch
     from great_expectations.validator.validator import Validator
 
     configurations = [expectation.configuration for expectation in suite.expectations]
     for number, configuration in enumerate(configurations):
         configuration.meta = {"number": number}
-    with _execution_engine(connection) as engine:
-        validator = Validator(execution_engine=engine, batches=[Batch(data=_batch_data(engine, table, as_of))])
-        validator.metrics_calculator.show_progress_bars = False
-        # The counts are all that is asked for: examples come from SQL of our own, for the rules that fail.
-        results = validator.graph_validate(
-            configurations=configurations,
-            runtime_configuration={"result_format": {"result_format": "BASIC", "partial_unexpected_count": 0}},
-        )
+    validator = Validator(execution_engine=engine, batches=[Batch(data=data)])
+    validator.metrics_calculator.show_progress_bars = False
+    # The counts are all that is asked for: examples come from SQL of our own, for the rules that fail.
+    results = validator.graph_validate(
+        configurations=configurations,
+        runtime_configuration={"result_format": {"result_format": "BASIC", "partial_unexpected_count": 0}},
+    )
     results.sort(key=lambda result: result.expectation_config.meta["number"])
     return [_outcome(result) for result in results]
 

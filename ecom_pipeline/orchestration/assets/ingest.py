@@ -10,7 +10,7 @@ from ecom_pipeline.orchestration.lineage import as_metadata, core_columns, table
 from ecom_pipeline.orchestration.presentation import markdown_table, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
-from ecom_pipeline.quality import import_ahead, raw_contract
+from ecom_pipeline.quality import raw_contract
 from ecom_pipeline.sources.profile import Feed, SourceProfile
 
 SETTLE_SECONDS = 1.0
@@ -61,7 +61,6 @@ def _raw(profile: SourceProfile) -> dg.AssetsDefinition:
         from ecom_pipeline.privacy.forgotten import forgotten_of
         from ecom_pipeline.sources import load_landing
 
-        import_ahead()
         forgotten = forgotten_of(shop.home)
         with recorded_step(context, shop) as step:
             report = load_landing(
