@@ -28,7 +28,7 @@ def decision_jobs() -> list[dg.JobDefinition]:
 
 
 def _promote_job(model: ModelName) -> dg.JobDefinition:
-    @dg.op(name=f"promote_{model}", pool=WAREHOUSE_POOL)
+    @dg.op(name=f"promotion_of_{model}", pool=WAREHOUSE_POOL)
     def promote(context: dg.OpExecutionContext, config: PromoteConfig, shop: dg.ResourceParam[Shop]) -> None:
         registry = Registry(shop.home, shop.settings)
         chosen = config.version
@@ -42,6 +42,7 @@ def _promote_job(model: ModelName) -> dg.JobDefinition:
         _tell(context, registry.promote(model, chosen, reason=config.reason))
 
     return _job(
+        f"promote_{model}",
         promote,
         description=f"Make a version of {model} champion, by default the one trained last; nights from the next one on "
         "score with it.",
@@ -49,19 +50,22 @@ def _promote_job(model: ModelName) -> dg.JobDefinition:
 
 
 def _roll_back_job(model: ModelName) -> dg.JobDefinition:
-    @dg.op(name=f"roll_back_{model}", pool=WAREHOUSE_POOL)
+    @dg.op(name=f"rollback_of_{model}", pool=WAREHOUSE_POOL)
     def roll_back(context: dg.OpExecutionContext, shop: dg.ResourceParam[Shop]) -> None:
         _tell(context, Registry(shop.home, shop.settings).rollback(model))
 
     return _job(
+        f"roll_back_{model}",
         roll_back,
         description=f"Take the newest champion of {model} back; the one before it is champion again from the next "
         "night on.",
     )
 
 
-def _job(op: Any, *, description: str) -> dg.JobDefinition:
-    @dg.job(name=op.name, description=description)
+def _job(name: str, op: Any, *, description: str) -> dg.JobDefinition:
+    """A job of one op, which needs another name than the job: both are nodes to Dagster."""
+
+    @dg.job(name=name, description=description)
     def decide() -> None:
         op()
 

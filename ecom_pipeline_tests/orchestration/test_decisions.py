@@ -47,9 +47,10 @@ def _weights(text: str) -> Callable[[Path], None]:
 
 
 def run(home: Home, job: str, config: dict[str, object] | None = None) -> dg.ExecuteInProcessResult:
-    definitions = build_defs(home.root)
-    return definitions.resolve_job_def(job).execute_in_process(
-        run_config={"ops": {job: {"config": config}}} if config else None, raise_on_error=False
+    definition = build_defs(home.root).resolve_job_def(job)
+    (op,) = definition.nodes
+    return definition.execute_in_process(
+        run_config={"ops": {op.name: {"config": config}}} if config else None, raise_on_error=False
     )
 
 

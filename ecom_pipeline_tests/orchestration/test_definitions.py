@@ -157,3 +157,7 @@ def test_nothing_starts_by_itself_before_a_home_is_made_or_in_the_sample_shop(tm
     for loaded in (unmade, build_defs(tmp_path)):
         assert loaded.resolve_schedule_def("every_night").default_status is dg.DefaultScheduleStatus.STOPPED
         assert loaded.resolve_sensor_def("landing_sensor").default_status is dg.DefaultSensorStatus.STOPPED
+
+
+def test_everything_loads_as_the_code_server_of_the_ui_loads_it(tmp_path: Path) -> None:
+    build_defs(tmp_path).get_repository_def().load_all_definitions()
