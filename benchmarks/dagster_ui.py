@@ -28,7 +28,7 @@ RUNS = (
     "{ runsOrError(limit: 1000) { ... on Runs { results { runId jobName status creationTime startTime endTime } } } }"
 )
 UNFINISHED = {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}
-LONGEST_START_SECONDS = 300
+LONGEST_START_SECONDS = 900
 
 
 class DagsterUi:

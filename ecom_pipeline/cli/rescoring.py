@@ -50,14 +50,16 @@ def rescore(home: HomeOption = DEFAULT_HOME, quiet: QuietOption = False, as_json
         except RescoreError as error:
             raise CommandError(str(error), ExitCode.BLOCKED) from None
         if report.users:
-            publish_shop(warehouse, home=shop, settings=settings)
+            publish_shop(warehouse, home=shop, settings=settings, profile=profile)
     seconds = time.monotonic() - started
     if as_json:
         told = asdict(report) | {"as_of": str(report.as_of) if report.as_of else None, "seconds": round(seconds, 1)}
         typer.echo(json.dumps({**told, "rows_loaded": loaded.rows_in}, indent=2))
         return
     console = Console(quiet=quiet, highlight=False)
-    if report.as_of is None:
+    if report.note is not None:
+        console.print(f"{loaded.rows_in:,} rows loaded. {report.note}", soft_wrap=True)
+    elif report.as_of is None:
         console.print(
             "There is no night yet whose recommendations could be renewed: run ecom-pipeline nightly first.",
             soft_wrap=True,

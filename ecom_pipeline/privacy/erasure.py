@@ -37,12 +37,11 @@ from ecom_pipeline.sources.files import find_files, sources_of
 from ecom_pipeline.sources.profile import FEEDS, SourceProfile, lookup_feed, read_profile
 from ecom_pipeline.sources.removal import remove_lines_with, remove_rows
 from ecom_pipeline.sources.staging import raw_rows, tried
+from ecom_pipeline.steps.publishing import publish_shop
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
-from ecom_pipeline.warehouse.publishing import publish
 from ecom_pipeline.warehouse.queue import queued
 
-SYNTHETIC = "sample"
 RECEIPTS = "receipts"
 
 
@@ -82,7 +81,7 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         raise ValueError("the id is empty")
     asked_at = datetime.now(UTC)
     settings = home.settings()
-    key = hash_key(settings)
+    hash_key(settings)  # before anything is touched
     profile = read_profile(settings.profile, base=home.root)
     listed = add_to_list(home, user_id)
     with open_warehouse(home.warehouse_file, settings, on_wait=on_wait) as warehouse:
@@ -90,14 +89,7 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         in_landing = _erase_from_landing(warehouse, home, profile, listed, user_id)
         in_warehouse = _erase_from_tables(warehouse, user_id)
         if home.published_file.exists():
-            publish(
-                warehouse,
-                target=home.published_file,
-                keep_nights=settings.keep_nights,
-                profile=settings.profile,
-                is_synthetic=settings.profile == SYNTHETIC,
-                hash_key=key,
-            )
+            publish_shop(warehouse, home=home, settings=settings, profile=profile)
     _rewrite_warehouse(home)
     places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
     places |= erase_from_history(home.root / ARCHIVE, user_id)

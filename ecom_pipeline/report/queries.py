@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES
+from ecom_pipeline.warehouse.publishing import TOLD_OF_EVERY_RUN
 from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, sql_text
 
 Row = dict[str, Any]
@@ -82,7 +83,9 @@ def published_nights(file: Path) -> tuple[date, ...]:
 
 def _nights(connection: duckdb.DuckDBPyConnection) -> tuple[date, ...]:
     of_tables = " UNION ".join(
-        f"SELECT DISTINCT as_of FROM {name}" for name, declared in PUBLISHED_TABLES.items() if declared.by_night
+        f"SELECT DISTINCT as_of FROM {name}"
+        for name, declared in PUBLISHED_TABLES.items()
+        if declared.by_night and name not in TOLD_OF_EVERY_RUN
     )
     found = connection.execute(
         f"SELECT as_of FROM ({of_tables} UNION SELECT as_of FROM about) WHERE as_of IS NOT NULL ORDER BY as_of"

@@ -6,7 +6,7 @@ everybody else keeps what the night said.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import SourceProfile
 from ecom_pipeline.steps.features import build_feature, night_of
+from ecom_pipeline.steps.publishing import night_that_did_not_end, nights_by_end
 from ecom_pipeline.steps.recommend import of_night, predictor_of, recommended_blocks
 from ecom_pipeline.steps.recommend_versions import FEATURES, recommender_of_night
 from ecom_pipeline.warehouse import Warehouse, sql_text
@@ -61,6 +62,7 @@ class RescoreReport:
     rows: int
     model_version: str | None
     seconds: float
+    note: str | None = None
 
 
 def rescore_users(
@@ -83,7 +85,12 @@ def rescore_users(
     """
     started = time.monotonic()
     progress = on_progress or _silent
-    as_of: date | None = warehouse.scalar("SELECT max(as_of) FROM recommendations")
+    if (stopped := night_that_did_not_end(warehouse)) is not None:
+        note = f"The night of {stopped} did not end, so new lists wait for the next night that does."
+        return replace(_report(None, None, 0, 0, started), note=note)
+    unfinished, _ = nights_by_end(warehouse)
+    nights = {row[0] for row in warehouse.rows("SELECT DISTINCT as_of FROM recommendations")} - unfinished
+    as_of: date | None = max(nights, default=None)
     today: date | None = warehouse.scalar("SELECT max(event_date) FROM core_events")
     if as_of is None or today is None:
         return _report(None, None, 0, 0, started)

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -30,6 +30,8 @@ QUOTING_COLUMNS = {
     "validation_results": ("examples",),
 }
 """Columns that quote rows as they came, user ids and all."""
+TOLD_OF_EVERY_RUN = frozenset({"validation_results", "runs"})
+"""Published tables that speak of runs that only load files, and of nights that failed, too: they make no night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,15 @@ def publish(
     profile: str | None = None,
     is_synthetic: bool = False,
     hash_key: bytes | None = None,
+    night: date | None = None,
+    left_out: Collection[date] = (),
 ) -> PublishReport:
     """Copy all published tables, with comments, to a new file and put it at `target` atomically.
 
-    Of tables with an `as_of` column the rows of the latest `keep_nights` nights are copied. Rows lie in the order of
-    the table's key. `profile` and `is_synthetic` go into the table `about`. With a `hash_key`, keyed hashes stand for
-    user ids, and rows of files that are quoted as examples are left out.
+    Of tables with an `as_of` column the rows of the latest `keep_nights` nights are copied, and none of the nights
+    `left_out`; `night` is the one that publishes, if it is one. Rows lie in the order of the table's key. `profile` and
+    `is_synthetic` go into the table `about`. With a `hash_key`, keyed hashes stand for user ids, and rows of files that
+    are quoted as examples are left out.
 
     Raises:
         WarehouseError: inside a transaction (it would publish what may be rolled back), or if `target` is no file.
@@ -69,12 +74,17 @@ def publish(
     target.parent.mkdir(parents=True, exist_ok=True)
     with _only_publisher(target):
         _clear_leftovers(target)
-        nights = _nights_to_keep(warehouse, keep_nights)
+        nights = _nights_to_keep(warehouse, keep_nights, night=night, left_out=left_out)
         about = _about(nights=nights, profile=profile, is_synthetic=is_synthetic)
         building = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.building")
         try:
             rows = _build(
-                warehouse, building, about=about, first_night=nights[0] if nights else None, hash_key=hash_key
+                warehouse,
+                building,
+                about=about,
+                first_night=nights[0] if nights else None,
+                left_out=left_out,
+                hash_key=hash_key,
             )
             if target.exists():
                 shutil.copymode(target, building)
@@ -105,16 +115,19 @@ def _clear_leftovers(target: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _nights_to_keep(warehouse: Warehouse, keep_nights: int) -> tuple[date, ...]:
-    """The latest nights that any table kept by night has, in order."""
+def _nights_to_keep(
+    warehouse: Warehouse, keep_nights: int, *, night: date | None, left_out: Collection[date]
+) -> tuple[date, ...]:
+    """The latest nights that any result kept by night has, in order."""
     of_tables = " UNION ".join(
-        f"SELECT DISTINCT as_of FROM {declared.name}" for declared in PUBLISHED_TABLES.values() if declared.by_night
+        f"SELECT DISTINCT as_of FROM {declared.name}"
+        for name, declared in PUBLISHED_TABLES.items()
+        if declared.by_night and name not in TOLD_OF_EVERY_RUN
     )
-    found = warehouse.rows(
-        f"SELECT as_of FROM ({of_tables}) AS nights WHERE as_of IS NOT NULL "
-        f"ORDER BY as_of DESC LIMIT {int(keep_nights)}"
-    )
-    return tuple(sorted(night for (night,) in found))
+    found = {row[0] for row in warehouse.rows(f"SELECT as_of FROM ({of_tables}) AS nights WHERE as_of IS NOT NULL")}
+    if night is not None:
+        found.add(night)
+    return tuple(sorted(found.difference(left_out)))[-keep_nights:]
 
 
 def _about(*, nights: tuple[date, ...], profile: str | None, is_synthetic: bool) -> pa.Table:
@@ -132,7 +145,13 @@ def _about(*, nights: tuple[date, ...], profile: str | None, is_synthetic: bool)
 
 
 def _build(
-    warehouse: Warehouse, file: Path, *, about: pa.Table, first_night: date | None, hash_key: bytes | None
+    warehouse: Warehouse,
+    file: Path,
+    *,
+    about: pa.Table,
+    first_night: date | None,
+    left_out: Collection[date],
+    hash_key: bytes | None,
 ) -> dict[str, int]:
     connection = warehouse.connection
     if hash_key is not None:
@@ -148,6 +167,7 @@ def _build(
                     name,
                     source="about_publication" if name == "about" else declared.name,
                     first_night=first_night,
+                    left_out=() if name in TOLD_OF_EVERY_RUN else left_out,
                     hashed=hash_key is not None,
                 )
                 for name, declared in PUBLISHED_TABLES.items()
@@ -171,7 +191,14 @@ def _user_ids(warehouse: Warehouse) -> list[str]:
 
 
 def _copy(
-    warehouse: Warehouse, declared: Table, name: str, *, source: str, first_night: date | None, hashed: bool
+    warehouse: Warehouse,
+    declared: Table,
+    name: str,
+    *,
+    source: str,
+    first_night: date | None,
+    left_out: Collection[date],
+    hashed: bool,
 ) -> int:
     target = f"{DATABASE}.{name}"
     warehouse.connection.execute(create_statement(declared, name=target))
@@ -187,7 +214,10 @@ def _copy(
         source = f"(SELECT {listed} FROM {source})"
     kept = ""
     if "as_of" in declared.column_names and first_night is not None:
-        kept = f" WHERE as_of IS NULL OR as_of >= DATE '{first_night.isoformat()}'"
+        kept = f" WHERE (as_of IS NULL OR as_of >= DATE '{first_night.isoformat()}')"
+        if left_out:
+            listed = ", ".join(f"DATE '{night.isoformat()}'" for night in sorted(left_out))
+            kept += f" AND coalesce(as_of NOT IN ({listed}), TRUE)"
     order = f" ORDER BY {', '.join(declared.key)}" if declared.key else ""
     ((rows,),) = warehouse.connection.execute(
         f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source}{kept}{order}"

@@ -45,6 +45,31 @@ def named(home: Home, user: str) -> None:
         file.write_text(text.replace(f'"{user}"', f'"{PERSON}"'), encoding="utf-8")
 
 
+def columns_with_user_ids(home: Home) -> list[str]:
+    """Columns of the published file in which any id that the warehouse knows stands, by itself or in a list."""
+    found = []
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{home.warehouse_file}' AS warehouse (READ_ONLY)")
+        connection.execute(f"ATTACH '{home.published_file}' AS published (READ_ONLY)")
+        connection.execute(
+            "CREATE TEMP TABLE ids AS SELECT user_id FROM warehouse.core_events WHERE user_id IS NOT NULL "
+            "UNION SELECT user_id FROM warehouse.core_order_lines WHERE user_id IS NOT NULL"
+        )
+        assert connection.execute("SELECT count(*) > 50 FROM ids").fetchall() == [(True,)]
+        columns = connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'published' "
+            "AND data_type LIKE '%VARCHAR%' ORDER BY ALL"
+        ).fetchall()
+        for name, column in columns:
+            words = f"string_split_regex(CAST({column} AS VARCHAR), '[^0-9A-Za-z_-]+')"
+            hits = connection.execute(
+                f"SELECT count(*) FROM (SELECT DISTINCT unnest({words}) AS word FROM published.{name}) "
+                "WHERE word IN (SELECT user_id FROM ids)"
+            ).fetchall()
+            found += [f"{name}.{column}"] if hits != [(0,)] else []
+    return found
+
+
 def bytes_anywhere(root: Path, text: str) -> list[str]:
     found = []
     for path in sorted(root.rglob("*")):
@@ -185,6 +210,7 @@ def test_published_ids_are_hashes_with_a_key_of_the_environment(
         file.write("hash_user_ids: true\n")
     night = ("nightly", "--home", home.root, "--as-of", str(SMALL_SHOP.last_day), "--quiet")
     monkeypatch.delenv("ECOM_PIPELINE_HASH_KEY", raising=False)
+    assert "user_events.user_id" in columns_with_user_ids(home), "they are found where they stand"
     before = home.published_file.read_bytes()
     refused = ecom(*night)
     assert refused.exit_code == 1
@@ -200,5 +226,6 @@ def test_published_ids_are_hashes_with_a_key_of_the_environment(
             assert lengths in ([(32,)], [])
         joined = "SELECT count(*) FROM recommendations WHERE user_id NOT IN (SELECT user_id FROM user_events)"
         assert connection.execute(joined).fetchall() == [(0,)]
+    assert columns_with_user_ids(home) == []
     assert files_with(home.root, key) == [], "the key is kept nowhere"
     assert key in os.environ["ECOM_PIPELINE_HASH_KEY"]

@@ -49,7 +49,9 @@ def _analytics(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         from ecom_pipeline.steps.publishing import publish_shop
 
         with recorded_step(context, shop) as step:
-            report = publish_shop(shop.warehouse, home=shop.home, settings=shop.settings)
+            report = publish_shop(
+                shop.warehouse, home=shop.home, settings=shop.settings, profile=shop.profile, night=step.as_of
+            )
         return dg.MaterializeResult(
             metadata={
                 "file": dg.MetadataValue.path(str(shop.home.published_file)),

@@ -36,11 +36,12 @@ def rescoring_asset() -> dg.AssetsDefinition:
             )
             step.rows = report.users
             if report.users:
-                publish_shop(shop.warehouse, home=shop.home, settings=shop.settings)
+                publish_shop(shop.warehouse, home=shop.home, settings=shop.settings, profile=shop.profile)
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(shop.warehouse, declared),
                 "night": str(report.as_of),
+                **({"note": report.note} if report.note is not None else {}),
                 "users with new events": report.users,
                 "recommendations written": report.rows,
                 "model version": report.model_version or "none",
