@@ -22,7 +22,7 @@ PULL = 0.05
 class Combination:
     """Convex weights of what is combined, and a factor for the mean.
 
-    mean: (2 + len(BASES),) on the network's mean, its median lifted to a mean, and the lifted bases. median:
+    mean: (2 + len(BASES),) on the network's mean, the mean of its quantiles, and the bases lifted to means. median:
     (1 + len(BASES),) on the network's median and the bases.
     """
 
@@ -99,10 +99,19 @@ def _deviance(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return 2 * (y * np.log(ratio) - y + mean)
 
 
-def level_factor(*, y: np.ndarray, forecast: np.ndarray, weight: np.ndarray) -> float:
-    """Factor for the mean, halfway from 1 to the one that would have made the forecasts add up to the sales."""
-    expected = float((weight * forecast).sum())
-    if expected <= 0:
+def level_factor(*, y: np.ndarray, forecast: np.ndarray, weight: np.ndarray, date: np.ndarray) -> float:
+    """Factor for the mean, at most halfway from 1 to the one that would have made the forecasts add up to the sales.
+
+    How far it goes depends on how surely it is not 1: what all series share on a date is one observation, so the
+    standard error comes from the sums of dates, and the logarithm of the ratio is shrunk by James and Stein's rule.
+    """
+    _, date = np.unique(date, return_inverse=True)
+    expected, sold = np.bincount(date, weight * forecast), np.bincount(date, weight * y)
+    dates = len(sold)
+    if expected.sum() <= 0 or sold.sum() <= 0 or dates < 2:
         return 1.0
-    ratio = float((weight * y).sum()) / expected
-    return float(np.sqrt(np.clip(ratio, 1 / LARGEST_FACTOR, LARGEST_FACTOR)))
+    ratio = sold.sum() / expected.sum()
+    error = np.sqrt(((sold - ratio * expected) ** 2).sum() * dates / (dates - 1)) / sold.sum()
+    log_ratio = float(np.log(np.clip(ratio, 1 / LARGEST_FACTOR, LARGEST_FACTOR)))
+    trust = max(0.0, 1.0 - float(error) ** 2 / max(log_ratio**2, 1e-12))
+    return float(np.exp(0.5 * trust * log_ratio))

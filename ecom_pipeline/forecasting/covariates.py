@@ -4,7 +4,7 @@ A column that is constant but for rounding is dropped, and no scale is ever belo
 hardly varied in the past cannot become millions in the future.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -144,6 +144,19 @@ def extend_categories(encoders: Encoders, static: dict[str, np.ndarray]) -> Enco
         room = max(0, MAX_CATEGORIES - len(column.levels))
         extended.append(Category(name=column.name, levels=(*column.levels, *fresh[:room])))
     return Encoders(known=encoders.known, past=encoders.past, static=extended)
+
+
+def channel_owners(columns: list[Numeric]) -> np.ndarray:
+    """(K,) int: the column that each channel of `apply_numeric` belongs to."""
+    return np.repeat(np.arange(len(columns)), [column.width for column in columns])
+
+
+def without_columns(encoders: Encoders, kept: np.ndarray) -> Encoders:
+    """The same encoders, with the known-future columns that are not kept (bool by column) carrying nothing."""
+    known = [
+        c if keep else replace(c, scale=0.0, relative_scale=0.0) for c, keep in zip(encoders.known, kept, strict=True)
+    ]
+    return Encoders(known=known, past=encoders.past, static=encoders.static)
 
 
 def _fit_category(name: str, values: np.ndarray) -> Category:

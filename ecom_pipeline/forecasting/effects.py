@@ -15,6 +15,10 @@ GROUP_POOL = 3.0
 POOL_GRID = (0.3, 1.5, 7.0, 30.0, 150.0)
 """Candidates for the strength of shrinkage of a series' own coefficients, in average series."""
 CHUNK = 1024
+SELECTION_SERIES, SELECTION_POOL = 120, 30.0
+"""Series that take part in the choice of covariates, and the shrinkage of their own coefficients in it."""
+LEAST_HARM = 0.001
+"""Share of what all covariates explain that a covariate must cost to be left out."""
 
 
 @dataclass(frozen=True)
@@ -89,30 +93,16 @@ def fit_effects(
 
     pool: strength of shrinkage; None chooses it on blocks of dates left out.
     """
-    count, length = u.shape
+    count = len(u)
     width = 2 * len(columns.now) + len(columns.next) + calendar.shape[1]
-    gram = np.zeros((count, FOLDS, width, width), dtype=np.float32)
-    cross = np.zeros((count, FOLDS, width), dtype=np.float32)
-    folds = fold_of(length)
-    for low in range(0, count, CHUNK):
-        part = slice(low, low + CHUNK)
-        x = design(known[part], calendar, columns)[:, :length]
-        w = weight[part]
-        x = (x - moving_average(x, w, span)) * w[:, :, None]
-        v = (u[part] - moving_average(u[part], w, span)) * w
-        for fold in range(FOLDS):
-            here = folds == fold
-            xs = np.ascontiguousarray(x[:, here])
-            gram[part, fold] = np.matmul(xs.transpose(0, 2, 1), xs)
-            cross[part, fold] = np.matmul(xs.transpose(0, 2, 1), v[:, here, None])[:, :, 0]
+    gram, cross = _moments(u, weight, known, calendar=calendar, columns=columns, span=span)
     if width == 0:
         empty = np.zeros((FOLDS + 1, 0), dtype=np.float32)
         groups = [np.zeros((FOLDS + 1, int(codes[:, k].max()) + 1, 0), np.float32) for k in range(codes.shape[1])]
         own = np.zeros((FOLDS + 1, count, 0), dtype=np.float32)
         return Effects(common=empty, groups=groups, own=own, pool=POOL_GRID[-1], columns=columns)
     total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
-    penalty = np.einsum("nii->i", total_gram.astype(np.float64)) / max(count, 1)
-    penalty = np.maximum(penalty, 1e-6 * (penalty.max(initial=0.0) + 1e-6)) + 1e-6
+    penalty = _penalty(total_gram)
     if pool is None:
         pool = _choose_pool(gram, cross, penalty=penalty, codes=codes)
     tables: list[tuple[np.ndarray, list[np.ndarray], np.ndarray]] = []
@@ -132,20 +122,99 @@ def fit_effects(
 def _choose_pool(gram: np.ndarray, cross: np.ndarray, *, penalty: np.ndarray, codes: np.ndarray) -> float:
     """Shrinkage with the least squared error on blocks left out; at most 1,000 series take part."""
     some = np.unique(np.linspace(0, len(gram) - 1, min(len(gram), 1000)).astype(int))
-    total_gram, total_cross = gram[some].sum(axis=1), cross[some].sum(axis=1)
-    errors = []
-    for pool in POOL_GRID:
-        error = 0.0
-        for fold in range(0, FOLDS, 2):
-            held, towards = gram[some, fold], cross[some, fold]
-            g, c = total_gram - held, total_cross - towards
-            common, groups, own = _solve(g, c, penalty, codes[some], pool)
-            beta = common[None] + own
-            for k, table in enumerate(groups):
-                beta = beta + table[codes[some, k]]
-            error += float(np.einsum("ni,nij,nj->", beta, held, beta, optimize=True) - 2 * (beta * towards).sum())
-        errors.append(error)
+    errors = [
+        _left_out_error(gram[some], cross[some], penalty, codes[some], pool, folds=range(0, FOLDS, 2))
+        for pool in POOL_GRID
+    ]
     return POOL_GRID[int(np.argmin(errors))]
+
+
+def _left_out_error(
+    gram: np.ndarray, cross: np.ndarray, penalty: np.ndarray, codes: np.ndarray, pool: float, *, folds: range
+) -> float:
+    """Squared error on blocks left out, but for a constant."""
+    total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
+    error = 0.0
+    for fold in folds:
+        held, towards = gram[:, fold], cross[:, fold]
+        common, groups, own = _solve(total_gram - held, total_cross - towards, penalty, codes, pool)
+        beta = common[None] + own
+        for k, table in enumerate(groups):
+            beta = beta + table[codes[:, k]]
+        error += float(np.einsum("ni,nij,nj->", beta, held, beta, optimize=True) - 2 * (beta * towards).sum())
+    return error
+
+
+def useful_columns(
+    *,
+    u: np.ndarray,
+    weight: np.ndarray,
+    known: np.ndarray,
+    calendar: np.ndarray,
+    codes: np.ndarray,
+    columns: Columns,
+    owners: np.ndarray,
+    count: int,
+    span: int,
+) -> np.ndarray:
+    """(count,) bool: which covariates earn their place, by backward elimination on blocks of dates left out.
+
+    owners: (K,) the covariate (0 … count - 1) that each channel of `known` (N, T, K) belongs to; the rest as in
+    `fit_effects`. The most harmful covariate is left out first, until none costs more than it brings: with few dates,
+    what says little about sales still tells a network which week it is, and that week is learnt by heart.
+    """
+    some = np.unique(np.linspace(0, len(u) - 1, min(len(u), SELECTION_SERIES)).astype(int))
+    gram, cross = _moments(u[some], weight[some], known[some], calendar=calendar, columns=columns, span=span)
+    now, ahead = owners[list(columns.now)], owners[list(columns.next)]
+    owner = np.concatenate([now, now, ahead, np.full(calendar.shape[1], -1)])
+    penalty = _penalty(gram.sum(axis=1))
+
+    def error_of(kept: np.ndarray) -> float:
+        at = np.flatnonzero((owner < 0) | kept[np.maximum(owner, 0)])
+        if len(at) == 0:
+            return 0.0
+        return _left_out_error(
+            gram[:, :, at][:, :, :, at], cross[:, :, at], penalty[at], codes[some], SELECTION_POOL, folds=range(FOLDS)
+        )
+
+    kept = np.isin(np.arange(count), now)
+    best = error_of(kept)
+    while kept.sum() > 1:
+        errors = {int(k): error_of(kept & (np.arange(count) != k)) for k in np.flatnonzero(kept)}
+        worst = min(errors, key=errors.__getitem__)
+        if errors[worst] > best - LEAST_HARM * abs(best):
+            break
+        kept[worst], best = False, errors[worst]
+    return kept
+
+
+def _moments(
+    u: np.ndarray, weight: np.ndarray, known: np.ndarray, *, calendar: np.ndarray, columns: Columns, span: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each series and block of dates, moving averages taken out: x'x (N, FOLDS, p, p) and x'u (N, FOLDS, p)."""
+    count, length = u.shape
+    width = 2 * len(columns.now) + len(columns.next) + calendar.shape[1]
+    gram = np.zeros((count, FOLDS, width, width), dtype=np.float32)
+    cross = np.zeros((count, FOLDS, width), dtype=np.float32)
+    folds = fold_of(length)
+    for low in range(0, count, CHUNK):
+        part = slice(low, low + CHUNK)
+        x = design(known[part], calendar, columns)[:, :length]
+        w = weight[part]
+        x = (x - moving_average(x, w, span)) * w[:, :, None]
+        v = (u[part] - moving_average(u[part], w, span)) * w
+        for fold in range(FOLDS):
+            here = folds == fold
+            xs = np.ascontiguousarray(x[:, here])
+            gram[part, fold] = np.matmul(xs.transpose(0, 2, 1), xs)
+            cross[part, fold] = np.matmul(xs.transpose(0, 2, 1), v[:, here, None])[:, :, 0]
+    return gram, cross
+
+
+def _penalty(gram: np.ndarray) -> np.ndarray:
+    """(p,) ridge penalty that shrinks as an average series of gram (N, p, p) does."""
+    penalty = np.einsum("nii->i", gram.astype(np.float64)) / max(len(gram), 1)
+    return np.maximum(penalty, 1e-6 * (penalty.max(initial=0.0) + 1e-6)) + 1e-6
 
 
 def _solve(

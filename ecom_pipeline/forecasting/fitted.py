@@ -12,7 +12,7 @@ from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calibration import Calibration
 from ecom_pipeline.forecasting.combining import Combination
 from ecom_pipeline.forecasting.preparation import Preparation
-from ecom_pipeline.forecasting.types import MEDIAN
+from ecom_pipeline.forecasting.types import MASSES, MEDIAN
 from ecom_pipeline.forecasting.windows import Batch, Geometry, Tables, gather
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ FORWARD_BATCH = 1024
 class Forecasts:
     """Forecasts of W windows in units of the window's size (mean sales): mean (W, H), quantiles (W, H, 7).
 
-    bases (W, H, len(BASES)); size (W,) in sales.
+    bases (W, H, len(BASES)); size (W,) in sales; lift, rise, grain and ceiling as in a batch.
     """
 
     mean: np.ndarray
@@ -33,6 +33,7 @@ class Forecasts:
     bases: np.ndarray
     size: np.ndarray
     lift: np.ndarray
+    rise: np.ndarray
     grain: np.ndarray
     ceiling: np.ndarray
 
@@ -82,6 +83,7 @@ class FittedModel:
             bases=np.concatenate([p.bases for p in parts]),
             size=np.concatenate([p.size for p in parts]),
             lift=np.concatenate([p.lift for p in parts]),
+            rise=np.concatenate([p.rise for p in parts]),
             grain=np.concatenate([p.grain for p in parts]),
             ceiling=np.concatenate([p.ceiling for p in parts]),
         )
@@ -115,6 +117,7 @@ class FittedModel:
             bases=bases[:, :horizon].astype(np.float64),
             size=batch.size * tables.scale[series],
             lift=batch.lift[:, :horizon],
+            rise=batch.rise,
             grain=batch.grain,
             ceiling=batch.ceiling,
         )
@@ -126,9 +129,14 @@ def without_crumbs(quantiles: np.ndarray, grain: np.ndarray) -> np.ndarray:
 
 
 def mean_members(raw: Forecasts) -> np.ndarray:
-    """(W, H, 2 + K) what the mean is combined of: the network's, and its median and the bases lifted to means."""
-    medians = np.concatenate([raw.quantiles[:, :, MEDIAN : MEDIAN + 1], raw.bases], axis=2)
-    return np.concatenate([raw.mean[:, :, None], np.maximum(medians + raw.lift[:, :, None], 0.0)], axis=2)
+    """(W, H, 2 + K) what the mean is combined of: the network's, that of its quantiles, and the bases.
+
+    Bases are about medians: they are raised to means by what the window's sales lay above its fitted medians, as a
+    share of themselves where the window has sales, by a constant where it has none.
+    """
+    inner = (raw.quantiles @ np.asarray(MASSES))[:, :, None] + raw.lift[:, :, None]
+    bases = raw.bases * (1 + raw.rise[:, None, None]) + raw.lift[:, :, None]
+    return np.concatenate([raw.mean[:, :, None], np.maximum(np.concatenate([inner, bases], axis=2), 0.0)], axis=2)
 
 
 def combine(raw: Forecasts, combination: Combination) -> Forecasts:

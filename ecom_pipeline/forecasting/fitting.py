@@ -182,7 +182,7 @@ class Fitter:
         records = int((~np.isnan(panel.y[:, :limit])).sum())
         embed = settings.embed_series and records >= ROWS_PER_SERIES_EMBEDDING * len(panel.ids)
         preparation = fit_preparation(
-            panel, season=geometry.season, link=geometry.link, limit=max(limit, 1), embed_series=embed
+            panel, season=geometry.season, link=geometry.link, limit=max(limit, 1), embed_series=embed, select=True
         )
         tables = build_tables(panel, preparation, geometry, training=True)
         sample = gather(tables, geometry, np.zeros(1, np.int64), np.array([max(limit, 1)]))
@@ -214,7 +214,12 @@ class Fitter:
             combination=Combination.network_alone(),
             calibration=Calibration.empty(),
             allow_negative=self.allow_negative,
-            report={"link": geometry.link, "cell": self.cell, "seed": self.seed},
+            report={
+                "link": geometry.link,
+                "cell": self.cell,
+                "seed": self.seed,
+                "known_future_used": [column.name for column in preparation.encoders.known if column.width],
+            },
         )
 
     def _train(
@@ -289,7 +294,7 @@ class Fitter:
         )
         for_median = combination_weights(y=outcome.y, members=medians, weight=outcome.weight, loss="absolute")
         mean, median = means @ for_mean, medians @ for_median
-        factor = level_factor(y=outcome.y, forecast=mean, weight=outcome.wape_weight)
+        factor = level_factor(y=outcome.y, forecast=mean, weight=outcome.wape_weight, date=outcome.date)
         learnt = Combination(mean=for_mean, median=for_median, factor=factor)
         model.combination = learnt if share == 1.0 else model.combination.towards(learnt, share)
         median = medians @ model.combination.median
@@ -306,7 +311,7 @@ class Fitter:
         def wape(forecast: np.ndarray) -> float:
             return float((np.abs(outcome.y - forecast) * outcome.wape_weight).sum() / max(total, 1e-12))
 
-        names = ("network", "network_median", *BASES)
+        names = ("network", "network_quantiles", *BASES)
         model.report["validation"] = {
             "rows": len(outcome.y),
             "wape_combined": wape(mean),
@@ -316,7 +321,7 @@ class Fitter:
         }
         model.report["combination"] = {
             "mean": dict(zip(names, model.combination.mean.tolist(), strict=True)),
-            "median": dict(zip(names[1:], model.combination.median.tolist(), strict=True)),
+            "median": dict(zip(("network", *BASES), model.combination.median.tolist(), strict=True)),
             "mean_factor": model.combination.factor,
         }
         model.report["interval_corrections"] = model.calibration.corrections().tolist()

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ecom_pipeline.forecasting.link import LOG_FLOOR
-from ecom_pipeline.forecasting.types import LEVELS, MEDIAN, Cell, Link
+from ecom_pipeline.forecasting.types import LEVELS, MASSES, MEDIAN, Cell, Link
 from ecom_pipeline.tensorflow_threads import use_one_thread
 
 use_one_thread()
@@ -212,18 +212,15 @@ class Network(tf.Module):
                 here = here + side * tf.nn.softplus(raw) * spread
                 columns[index] = here
         v = tf.stack([columns[k] for k in range(len(LEVELS))], axis=2)
+        quantiles = self._sales(v, batch["centre"][:, None, None], batch["stretch"][:, None, None], batch)
         shift = out[:, :, bases + len(LEVELS)]
         if self.config.allow_negative:
             mean = self._sales(median + shift, batch["centre"][:, None], batch["stretch"][:, None], batch)
         else:
-            start = self._sales(median, batch["centre"][:, None], batch["stretch"][:, None], batch)
-            start = tf.maximum(start + batch["lift"], LEAST_MEAN)
+            inner = tf.reduce_sum(tf.stop_gradient(quantiles) * tf.constant(MASSES, tf.float32), axis=2)
+            start = tf.maximum(inner + batch["lift"], LEAST_MEAN)
             mean = start * tf.exp(LARGEST_TILT * tf.tanh(shift / LARGEST_TILT))
-        return {
-            "v": v,
-            "quantiles": self._sales(v, batch["centre"][:, None, None], batch["stretch"][:, None, None], batch),
-            "mean": mean,
-        }
+        return {"v": v, "quantiles": quantiles, "mean": mean}
 
     def _sales(self, v: tf.Tensor, centre: tf.Tensor, stretch: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         u = centre + v / stretch

@@ -15,12 +15,22 @@ from ecom_pipeline.forecasting.calendar import Season, calendar_features
 from ecom_pipeline.forecasting.covariates import (
     Encoders,
     apply_numeric,
+    channel_owners,
     effect_columns,
     extend_categories,
     fit_encoders,
     static_codes,
+    without_columns,
 )
-from ecom_pipeline.forecasting.effects import FOLDS, Columns, Effects, effect_values, fit_effects, fold_of
+from ecom_pipeline.forecasting.effects import (
+    FOLDS,
+    Columns,
+    Effects,
+    effect_values,
+    fit_effects,
+    fold_of,
+    useful_columns,
+)
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.types import Link
 from ecom_pipeline.forecasting.windows import Geometry, Tables, fill_gaps
@@ -118,10 +128,12 @@ def fit_preparation(
     limit: int,
     embed_series: bool,
     former: Preparation | None = None,
+    select: bool = False,
 ) -> Preparation:
     """Fit encoders, scales, caps and effects on the first `limit` dates of a panel.
 
     With a `former` preparation its encoders and its choice of calendar stay, and its categories keep their codes.
+    select: leave out known-future columns that do not help on blocks of dates left out.
     """
     seen = _truncate(panel, limit)
     encoders = fit_encoders(seen) if former is None else extend_categories(former.encoders, panel.static)
@@ -136,9 +148,24 @@ def fit_preparation(
     yearly = limit >= YEARS_FOR_SEASON * season.year if former is None else former.yearly
     calendar = calendar_features(panel.grid[:limit], season, yearly=yearly)
     span = 8 * season.cycle + 1 if season.cycle > 1 else 17
+    u, weight = u.astype(np.float32), recorded.astype(np.float32)
+    if select and former is None and len(encoders.known) > 1:
+        kept = useful_columns(
+            u=u,
+            weight=weight,
+            known=known,
+            calendar=calendar,
+            codes=codes,
+            columns=Columns(*effect_columns(encoders.known)),
+            owners=channel_owners(encoders.known),
+            count=len(encoders.known),
+            span=span,
+        )
+        encoders = without_columns(encoders, kept)
+        known = apply_numeric(encoders.known, seen.known, span=recent)
     effects = fit_effects(
-        u=u.astype(np.float32),
-        weight=recorded.astype(np.float32),
+        u=u,
+        weight=weight,
         known=known,
         calendar=calendar,
         codes=codes,

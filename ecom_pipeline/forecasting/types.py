@@ -14,6 +14,8 @@ Progress = Callable[[str, float], None]
 
 LEVELS: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 QUANTILES: tuple[str, ...] = ("p05", "p10", "p25", "p50", "p75", "p90", "p95")
+MASSES: tuple[float, ...] = (0.075, 0.1, 0.2, 0.25, 0.2, 0.1, 0.075)
+"""Probability that each quantile stands for: their sum in these shares is the mean, but for the tails."""
 MEDIAN = LEVELS.index(0.50)
 FORECAST_COLUMNS: tuple[str, ...] = ("unique_id", "ds", "mean", *QUANTILES, "point")
 

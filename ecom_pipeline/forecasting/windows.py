@@ -19,7 +19,7 @@ LEAST_SHARE = 0.2
 LEAST_SCALE = 0.05
 """Floors of a window's own scale, in units of the year before it and of the series' scale: long runs of zeros must not
 blow up what follows."""
-LEAST_LIFT = -0.3
+LEAST_LIFT, LARGEST_LIFT = -0.3, 1.0
 SPARSE_SHARE = 0.1
 CEILING_RATIO = 3.0
 """No forecast is above this many times the largest sales of the year before."""
@@ -90,9 +90,10 @@ class Batch:
 
     encoder: (B, patches, cycle * channels); day: (B, padded, features); bases: (B, padded, len(BASES)) in v;
     window: (B, WINDOW_EXTRAS); codes: (B, S); spread: (B,) typical error in v; centre, stretch, size: (B,), where
-    size is the window's mean sales in units of the series' scale. In units of size: lift (B, padded), by how much the
-    window's sales lay above its weekday medians on average; grain (B,), the smallest sale of the last year where sales
-    are rare, else 0; ceiling (B,), above which nothing is forecast; target z (B, padded). mask (B, padded).
+    size is the window's mean sales in units of the series' scale. The window's sales lay above its weekday medians on
+    average: by the share rise (B,) of these as far as the window has sales, else by lift (B, padded) in units of size.
+    In the same units: grain (B,), the smallest sale of the last year where sales are rare, else 0; ceiling (B,), above
+    which nothing is forecast; target z (B, padded). mask (B, padded).
     """
 
     encoder: np.ndarray
@@ -105,6 +106,7 @@ class Batch:
     stretch: np.ndarray
     size: np.ndarray
     lift: np.ndarray
+    rise: np.ndarray
     grain: np.ndarray
     ceiling: np.ndarray
     target: np.ndarray
@@ -193,7 +195,8 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
 
     residual = seasons_adjusted[:, -seasons:] - adjusted_profile[:, None]
     fitted = np.tile(adjusted_profile, (1, -(-span // cycle)))[:, -span:] + effect[:, -span:]
-    lift = np.clip((filled_z - links.inverse(fitted, link)).mean(axis=1) / size, LEAST_LIFT, 1.0)
+    zero_share = (np.abs(filled_z) < 1e-6).mean(axis=1)
+    rise, lift = _rise_and_lift(filled_z, links.inverse(fitted, link), size, zero_share)
     spread = np.abs(residual).mean(axis=(1, 2)) * 1.25 * stretch
     spread = np.clip(spread, 0.02, 3.0).astype(np.float32)
     encoder = np.concatenate(
@@ -220,7 +223,6 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
         axis=2,
     ).astype(np.float32)
     age = np.sqrt(np.clip((origin - tables.start[series]) / geometry.season.year, 0, 1))
-    zero_share = (np.abs(filled_z) < 1e-6).mean(axis=1)
     trend = np.clip((recent_level - level) * stretch, -4, 4)
     relative_size = np.log(size / np.maximum(usual, LEAST_SCALE))
     window = np.stack([relative_size, np.log(spread), zero_share, age, trend], axis=1).astype(np.float32)
@@ -236,12 +238,25 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
         centre=centre.astype(np.float32),
         stretch=stretch,
         size=size.astype(np.float32),
+        rise=rise.astype(np.float32),
         lift=(lift[:, None] * (1 - closed)).astype(np.float32),
         grain=(grain / size).astype(np.float32),
         ceiling=(CEILING_RATIO * np.maximum(largest / size, 1.0)).astype(np.float32),
         target=(tables.z[rows, aim] / size[:, None]).astype(np.float32),
         mask=(tables.mask[rows, aim] * (ahead < tables.observed)).astype(np.float32),
     )
+
+
+def _rise_and_lift(
+    sales: np.ndarray, fitted: np.ndarray, size: np.ndarray, zero_share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """By how much sales (B, S) lay above fitted medians (B, S) on average: the part that is a share of the medians,
+    and the part that is a constant in units of size (B,). Without zeros there is the first only, with zeros alone the
+    second.
+    """
+    above = np.clip((sales - fitted).mean(axis=1) / size, LEAST_LIFT, LARGEST_LIFT)
+    share = above * size / np.maximum(fitted.mean(axis=1), 1e-6)
+    return np.clip((1 - zero_share) * share, LEAST_LIFT, LARGEST_LIFT), above * zero_share
 
 
 def _last_year(

@@ -12,7 +12,8 @@ from ecom_pipeline.forecasting import (
 )
 from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calibration import Calibration
-from ecom_pipeline.forecasting.combining import combination_weights
+from ecom_pipeline.forecasting.combining import combination_weights, level_factor
+from ecom_pipeline.forecasting.effects import Columns, useful_columns
 from ecom_pipeline.forecasting.points import percentage_point
 from ecom_pipeline.forecasting.windows import fill_gaps
 from ecom_pipeline_tests.forecasting.series import weekly_sales
@@ -73,6 +74,48 @@ def test_the_percentage_point_of_a_lognormal_is_the_known_one() -> None:
     quantiles = np.quantile(np.exp(rng.normal(1.0, sigma, size=2_000_000)), LEVELS)[None]
     assert percentage_point(quantiles)[0] == pytest.approx(np.exp(1.0 - sigma**2), rel=0.05)
     assert percentage_point(np.zeros((2, 7))).tolist() == [0.0, 0.0]
+
+
+def test_a_guess_at_the_lower_tail_does_not_rule_the_percentage_point() -> None:
+    likely = np.array([[40.0, 50.0, 70.0, 100.0, 130.0, 170.0, 200.0]])
+    guessed = likely.copy()
+    guessed[0, :2] = [0.0, 1.0]
+    assert percentage_point(guessed)[0] > 0.8 * percentage_point(likely)[0]
+
+
+def test_the_factor_of_the_mean_follows_what_all_dates_say_and_not_one_of_them() -> None:
+    rng = np.random.default_rng(0)
+    date = np.repeat(np.arange(30), 40)
+    forecast = np.full(len(date), 10.0)
+    ones = np.ones(len(date))
+    noise = rng.normal(1.0, 0.1, size=len(date))
+    steady = level_factor(y=12 * noise, forecast=forecast, weight=ones, date=date)
+    assert steady == pytest.approx(np.sqrt(1.2), rel=0.01)
+    shock = np.where(date == 7, 70.0, 10.0) * noise  # 20 % too little in all, on one date
+    assert level_factor(y=shock, forecast=forecast, weight=ones, date=date) == pytest.approx(1.0, abs=0.03)
+    assert level_factor(y=12 * noise, forecast=forecast, weight=ones, date=np.zeros(len(date), int)) == 1.0
+
+
+def test_covariates_that_say_nothing_about_sales_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    count, length = 20, 80
+    known = rng.normal(size=(count, length, 6)).astype(np.float32)
+    known[:, :, 1:] = known[:1, :, 1:]  # five columns that tell only which week it is
+    week = rng.normal(size=length)  # what all series share and nothing explains
+    u = known[:, :, 0] + week + 0.3 * rng.normal(size=(count, length))
+    kept = useful_columns(
+        u=u.astype(np.float32),
+        weight=np.ones((count, length), np.float32),
+        known=known,
+        calendar=np.zeros((length, 0), np.float32),
+        codes=np.zeros((count, 0), np.int32),
+        columns=Columns(now=tuple(range(6)), next=()),
+        owners=np.arange(6),
+        count=6,
+        span=17,
+    )
+    assert kept[0]
+    assert kept.sum() <= 3
 
 
 def test_the_combination_finds_the_better_forecast() -> None:
