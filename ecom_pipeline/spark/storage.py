@@ -84,3 +84,8 @@ class Storage:
                 shutil.rmtree(found)
             else:
                 found.unlink()
+
+    def clear(self) -> None:
+        """Remove all tables; a folder without a manifest is none and stays."""
+        for manifest in self.root.glob(f"*/{MANIFEST}"):
+            shutil.rmtree(manifest.parent)

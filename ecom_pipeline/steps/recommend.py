@@ -1,8 +1,10 @@
 """What a night says of products to users: what comes next, what they may buy, and what is alike."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,19 +14,30 @@ from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor
 from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import ModelVersion, Registry
 from ecom_pipeline.settings import Home, Settings
-from ecom_pipeline.steps.recommend_events import end_of_day, histories_of_active_users, items_that_may_be_shown
+from ecom_pipeline.steps.recommend_events import (
+    end_of_day,
+    histories_of_active_users,
+    histories_query,
+    items_that_may_be_shown,
+)
 from ecom_pipeline.steps.recommend_shaping import Shaping
 from ecom_pipeline.steps.recommend_versions import (
     MODEL,
     PURCHASES,
+    SERVING,
     is_champion,
     recommender_of_night,
     require_features,
     version_of_night,
 )
 from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline.warehouse.spark_engine import SparkWarehouse
 
 Progress = Callable[[str, float], None]
+Rank = Callable[..., Iterable[pa.Table]]
+"""(k, candidates=, blocked=) -> lists of whole users, as `NextItemRecommender.recommend_blocks` gives them."""
+RANKED = "ranked_items"
+"""Folder at the storage root for what the workers ranked, until it is in the warehouse."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +74,20 @@ def recommend(
     if recommender is None or not histories.num_rows:
         rows = _replace_by_blocks(warehouse, table, as_of, ())
         return _report(version, recommender, rows, note="no user did anything with a product lately")
-    blocks = recommended_blocks(
-        warehouse, recommender, histories, version=version, settings=settings, as_of=as_of, on_progress=progress
-    )
-    return _report(version, recommender, _replace_by_blocks(warehouse, table, as_of, blocks))
+    with _ranking(
+        warehouse, recommender, histories, version=version, home=home, settings=settings, as_of=as_of
+    ) as rank:
+        blocks = recommended_blocks(
+            warehouse,
+            recommender,
+            histories,
+            version=version,
+            settings=settings,
+            as_of=as_of,
+            on_progress=progress,
+            rank=rank,
+        )
+        return _report(version, recommender, _replace_by_blocks(warehouse, table, as_of, blocks))
 
 
 def recommended_blocks(
@@ -76,8 +99,11 @@ def recommended_blocks(
     settings: Settings,
     as_of: date,
     on_progress: Progress,
+    rank: Rank | None = None,
 ) -> Iterable[pa.Table]:
     """Rows of `recommendations` for the users of `histories`, a block of them at a time, as the settings shape them.
+
+    `rank` gives whole users' lists as `recommender.recommend_blocks` does, which it is by default.
 
     Raises:
         ArithmeticError: for scores that are not finite.
@@ -85,8 +111,8 @@ def recommended_blocks(
     users = len(histories.column("user_id").unique())
     shaping = Shaping.of_night(warehouse, recommender, histories, settings=settings)
     done = 0
-    for block in recommender.recommend_blocks(
-        histories,
+    ranked = partial(recommender.recommend_blocks, histories) if rank is None else rank
+    for block in ranked(
         shaping.asked,
         candidates=items_that_may_be_shown(warehouse, settings=settings, as_of=as_of),
         blocked=pa.array(settings.blocked_items, pa.string()),
@@ -194,6 +220,42 @@ def _replace_by_blocks(warehouse: Warehouse, table: contracts.Table, as_of: date
     with warehouse.transaction():
         warehouse.run(f"DELETE FROM {table.name} WHERE as_of = :as_of", {"as_of": as_of})
         return sum(warehouse.append_from_arrow(table, block) for block in blocks)
+
+
+@contextmanager
+def _ranking(
+    warehouse: Warehouse,
+    recommender: NextItemRecommender,
+    histories: pa.Table,
+    *,
+    version: ModelVersion,
+    home: Home,
+    settings: Settings,
+    as_of: date,
+) -> Iterator[Rank]:
+    """What ranks items for users: this process, or with `engine: spark` the workers. What stands in for a champion is
+    fitted here and saved nowhere, so that it ranks here."""
+    if not isinstance(warehouse, SparkWarehouse) or not is_champion(version):
+        yield partial(recommender.recommend_blocks, histories)
+        return
+    from ecom_pipeline.spark.scoring import recommended_by_workers
+
+    query, parameters = histories_query(settings=settings, as_of=as_of)
+    with ExitStack() as stack:
+
+        def by_workers(k: int, *, candidates: pa.Array | None, blocked: pa.Array) -> Iterable[pa.Table]:
+            rows = recommended_by_workers(
+                warehouse.spark,
+                warehouse.frame(query, parameters),
+                Registry(home, settings).folder(version) / SERVING,
+                k,
+                stamp=version.name,
+                candidates=None if candidates is None else candidates.to_pylist(),
+                blocked=blocked.to_pylist(),
+            )
+            return stack.enter_context(warehouse.written(rows, RANKED))
+
+        yield by_workers
 
 
 def _report(

@@ -44,7 +44,12 @@ def events_of_night(warehouse: Warehouse) -> pa.Table:
 
 def histories_of_active_users(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Table:
     """The events of users who did something within `active_user_days` before the night."""
-    return warehouse.arrow(_HISTORIES, {"active_since": as_of - timedelta(days=settings.active_user_days)})
+    return warehouse.arrow(*histories_query(settings=settings, as_of=as_of))
+
+
+def histories_query(*, settings: Settings, as_of: date) -> tuple[str, dict[str, date]]:
+    """The query of `histories_of_active_users`, which other engines run as it is, and its parameters."""
+    return _HISTORIES, {"active_since": as_of - timedelta(days=settings.active_user_days)}
 
 
 def active_histories(events: pa.Table, *, cutoff: datetime, days: int) -> pa.Table:

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ecom_pipeline.contracts import ALL_TABLES, Table, literal
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.spark.storage import Entry, Storage
 from ecom_pipeline.warehouse.duckdb_engine import Parameters, Warehouse, WarehouseError
-from ecom_pipeline.warehouse.sql_files import sql_text, tables_named_in
+from ecom_pipeline.warehouse.sql_files import parameters_of, sql_text, tables_named_in
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 ON_THE_CLUSTER = frozenset({"features", "marts"})
 CALENDAR = "shop_calendar"
@@ -92,9 +94,7 @@ class SparkWarehouse(Warehouse):
         its files are kept if the block succeeds."""
         from ecom_pipeline.spark.tables import computed
 
-        for name in tables_named_in(sql_text(declared.layer, declared.name), {*ALL_TABLES, CALENDAR}):
-            if name != declared.name:
-                self._offer(name)
+        self._offer_tables_of(sql_text(declared.layer, declared.name), but=declared.name)
         path = self.storage.new_path(declared.name)
         computed(self.spark, declared, parameters).write.parquet(str(path))
         yield _parquet(path)
@@ -102,6 +102,29 @@ class SparkWarehouse(Warehouse):
             shutil.rmtree(path)
         else:  # nothing need be exported for its readers
             self.storage.put(declared.name, Entry({"": (self._stamps(declared.name)[""], str(path))}))
+
+    def is_on_cluster(self, declared: Table) -> bool:
+        """Whether the table lies at the storage root as a whole, or will when it is next read there."""
+        return declared.layer in ("core", "features")
+
+    def frame(self, sql: str, parameters: Parameters) -> "DataFrame":
+        """The result of a portable query as a frame on the cluster."""
+        self._offer_tables_of(sql)
+        return self.spark.sql(sql, args={name: parameters[name] for name in parameters_of(sql)})
+
+    @contextmanager
+    def written(self, frame: "DataFrame", name: str) -> Iterator[Iterator[pa.Table]]:
+        """The rows of a frame that the cluster has written down, a part of them at a time."""
+        path = self.storage.new_path(name)
+        try:
+            frame.write.parquet(str(path))
+            yield (pq.read_table(part) for part in sorted(path.glob("*.parquet")))
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _offer_tables_of(self, sql: str, *, but: str | None = None) -> None:
+        for name in tables_named_in(sql, {*ALL_TABLES, CALENDAR} - {but}):
+            self._offer(name)
 
     def _offer(self, name: str) -> None:
         """Have the rows that the warehouse holds of a table under its name in the session."""

@@ -53,9 +53,9 @@ def cluster(extra_spark: None) -> Iterator[LocalCluster]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spark(cluster: LocalCluster) -> "Iterator[SparkSession]":
-    """A session of that cluster."""
+    """A session of that cluster; it has all its cores until the module ends."""
     with spark_session(cluster.url, options=OPTIONS) as session:
         yield session
 

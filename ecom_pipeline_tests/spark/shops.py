@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ecom_pipeline import contracts
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import SourceProfile, load_landing, read_profile, update_core
+from ecom_pipeline.sources.profile import FEEDS
 from ecom_pipeline.spark.storage import Storage
 from ecom_pipeline.steps.accuracy import forecast_accuracy
 from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature
@@ -31,6 +32,11 @@ SELECT
 FROM feat_sales_daily
 WHERE quantity IS NOT NULL AND date > CAST(:as_of AS DATE) - 20
 """
+
+
+def exports_by_feed(folder: Path) -> dict[str, list[Path]]:
+    """Files of generated exports by feed."""
+    return {feed: sorted((folder / feed).glob("*.csv")) for feed in FEEDS}
 
 
 class Shop:

@@ -13,7 +13,7 @@ from ecom_pipeline_tests.conftest import SMALL_SHOP
 from ecom_pipeline_tests.real_data import shared_data
 from ecom_pipeline_tests.spark.comparing import differences
 from ecom_pipeline_tests.spark.conftest import ON_A_CLUSTER
-from ecom_pipeline_tests.spark.shops import on_cluster, shop_of
+from ecom_pipeline_tests.spark.shops import exports_by_feed, on_cluster, shop_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -21,16 +21,13 @@ if TYPE_CHECKING:
 pytestmark = [*ON_A_CLUSTER]
 
 
-def exports(folder: Path) -> dict[str, list[Path]]:
-    """Files of generated exports by feed."""
-    return {feed: sorted((folder / feed).glob("*.csv")) for feed in FEEDS}
-
-
 def test_the_sample_shop_has_the_same_tables(
     spark: "SparkSession", small_exports: Path, tmp_path: Path, storage_root: Path
 ) -> None:
     with (
-        shop_of(tmp_path, profile_name="sample", files=exports(small_exports), as_of=SMALL_SHOP.last_day) as shop,
+        shop_of(
+            tmp_path, profile_name="sample", files=exports_by_feed(small_exports), as_of=SMALL_SHOP.last_day
+        ) as shop,
         on_cluster(shop, spark, storage_root) as warehouse,
     ):
         assert shop.differences(warehouse) == []
@@ -39,7 +36,9 @@ def test_the_sample_shop_has_the_same_tables(
 
 
 def test_core_files_give_the_same_rows(spark: "SparkSession", small_exports: Path, tmp_path: Path) -> None:
-    with shop_of(tmp_path, profile_name="sample", files=exports(small_exports), as_of=SMALL_SHOP.last_day) as shop:
+    with shop_of(
+        tmp_path, profile_name="sample", files=exports_by_feed(small_exports), as_of=SMALL_SHOP.last_day
+    ) as shop:
         connection = shop.warehouse.connection
         for feed in FEEDS:
             staging = Staging(feed, 0, shop.profile.readers(feed)[0], shop.profile.shop)

@@ -1,0 +1,308 @@
+"""The data steps of a full and of an incremental night over a generated shop, beside the limit of the machine.
+
+    python -m benchmarks.scale --events 1e6
+    python -m benchmarks.scale --events 1e6 1e7 --memory-limit 4GB
+
+Every step runs in a process of its own, so that its peak memory is its own. Seconds by the clock depend on who else is
+busy, CPU seconds (all threads) hardly do; ratios to the bars are of CPU seconds. Imports are not counted.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal, get_args
+
+import duckdb
+
+from ecom_pipeline import contracts
+from ecom_pipeline.contracts import literal
+from ecom_pipeline.orchestration.assets.ingest import CORE_TABLES_FROM, FEEDS, raw_table
+from ecom_pipeline.sample import ShopPlan, generate_shop
+from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.sources import SourceProfile, load_landing, read_profile, update_core
+from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature
+from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
+from ecom_pipeline.warehouse import Warehouse, open_warehouse
+
+FIRST_DAY = date(2025, 1, 1)
+DAYS = 101
+"""A hundred for the full night, and one more, a hundredth, for the incremental one."""
+EVENTS_PER_VISIT = 6.0
+Step = Literal[
+    "limit: read files", "raw", "core", "validation of core", "limit: sort", "features", "marts", "training", "scoring"
+]
+INCREMENTAL: tuple[Step, ...] = ("raw", "core", "validation of core", "features", "marts", "scoring")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What one step took: rows, seconds, peak resident memory of its process."""
+
+    step: str
+    rows: int
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+
+
+def plan_of(events: int, file_format: Literal["csv", "parquet"]) -> ShopPlan:
+    """A shop with so many browse events in its first hundred days; users and items grow with it to 1 M and 100 k."""
+    return ShopPlan(
+        seed=1,
+        first_day=FIRST_DAY,
+        days=DAYS,
+        users=min(1_000_000, max(100, events // 50)),
+        items=min(100_000, max(50, events // 1_000)),
+        visits_per_day=events / EVENTS_PER_VISIT / (DAYS - 1),
+        file_format=file_format,
+    )
+
+
+class Night:
+    """The steps of one night over a home in `root`."""
+
+    def __init__(self, root: Path, as_of: date, settings: Settings) -> None:
+        self.home = Home(root)
+        self.as_of = as_of
+        self.settings = settings
+
+    def measured(self, step: Step) -> Measure:
+        """Run a step in this process and measure it."""
+        work: dict[Step, Callable[[], int]] = {
+            "limit: read files": self._read_files,
+            "raw": self._raw,
+            "core": self._core,
+            "validation of core": self._validation,
+            "limit: sort": self._sort,
+            "features": self._features,
+            "marts": self._marts,
+            "training": self._training,
+            "scoring": self._scoring,
+        }
+        _import_what_it_needs(step)
+        wall, cpu = time.monotonic(), time.process_time()
+        rows = work[step]()
+        return Measure(
+            step=step,
+            rows=rows,
+            wall_s=time.monotonic() - wall,
+            cpu_s=time.process_time() - cpu,
+            peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )
+
+    def _read_files(self) -> int:
+        """What DuckDB needs to put the same files in tables, and nothing else; in a file, as the warehouse is one."""
+        with tempfile.TemporaryDirectory(dir=self.home.root) as folder:
+            connection = duckdb.connect(str(Path(folder) / "limit.duckdb"), config=self._limits())
+            rows = 0
+            for feed in FEEDS:
+                found = sorted((self.home.landing / feed).iterdir())
+                read = "read_parquet" if found[0].suffix == ".parquet" else "read_csv"
+                # rows that break the detected types, as every export has some, would stop it
+                options = "" if read == "read_parquet" else ", all_varchar = true, ignore_errors = true"
+                files = "[" + ", ".join(literal(str(file)) for file in found) + "]"
+                connection.execute(f"CREATE TABLE {feed} AS FROM {read}({files}{options})").fetchall()
+                ((count,),) = connection.execute(f"SELECT count(*) FROM {feed}").fetchall()
+                rows += int(count)
+            connection.close()
+        return rows
+
+    def _limits(self) -> dict[str, str | bool | int | float | list[str]]:
+        limits: dict[str, str | bool | int | float | list[str]] = {}
+        if self.settings.threads is not None:
+            limits["threads"] = self.settings.threads
+        if self.settings.memory_limit is not None:
+            limits["memory_limit"] = self.settings.memory_limit
+        return limits
+
+    def _raw(self) -> int:
+        with self._opened() as (warehouse, profile):
+            return load_landing(warehouse, landing=self.home.landing, profile=profile, run_id="scale").rows_in
+
+    def _core(self) -> int:
+        with self._opened() as (warehouse, profile):
+            return update_core(warehouse, profile=profile, run_id="scale").rows_in
+
+    def _validation(self) -> int:
+        from ecom_pipeline.quality import validate
+
+        with self._opened() as (warehouse, profile):
+            rows = 0
+            for declared in (
+                *(raw_table(profile, feed) for feed in FEEDS),
+                *(contracts.table(name) for name in CORE_TABLES_FROM),
+            ):
+                validate(warehouse, declared, as_of=self.as_of, run_id="scale")
+                rows += int(warehouse.scalar(f"SELECT count(*) FROM {declared.name}"))
+            return rows
+
+    def _sort(self) -> int:
+        with self._opened() as (warehouse, _):
+            result = warehouse.connection.execute(
+                "SELECT user_id, item_id, event_ts FROM core_events ORDER BY user_id, event_ts"
+            ).to_arrow_reader(100_000)
+            return sum(batch.num_rows for batch in result)
+
+    def _features(self) -> int:
+        with self._opened() as (warehouse, profile):
+            return sum(
+                build_feature(warehouse, name, profile=profile, settings=self.settings, as_of=self.as_of)
+                for name in FEATURE_ORDER
+            )
+
+    def _marts(self) -> int:
+        with self._opened() as (warehouse, profile):
+            return sum(
+                build_trajectory(warehouse, name, profile=profile, settings=self.settings, as_of=self.as_of)
+                for name in TRAJECTORY_ORDER
+            )
+
+    def _training(self) -> int:
+        from ecom_pipeline.steps.recommend_training import train_recommender
+
+        with self._opened() as (warehouse, _):
+            train_recommender(warehouse, home=self.home, settings=self.settings, as_of=self.as_of)
+            return int(warehouse.scalar("SELECT count(*) FROM feat_user_events"))
+
+    def _scoring(self) -> int:
+        from ecom_pipeline.steps.recommend import recommend
+
+        with self._opened() as (warehouse, _):
+            return recommend(warehouse, home=self.home, settings=self.settings, as_of=self.as_of).rows
+
+    def _opened(self) -> "_Opened":
+        return _Opened(self.home, self.settings)
+
+
+class _Opened:
+    """The warehouse and the profile of a home."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self._profile = read_profile(settings.profile, base=home.root)
+        self._context = open_warehouse(home.warehouse_file, settings)
+
+    def __enter__(self) -> tuple[Warehouse, SourceProfile]:
+        return self._context.__enter__(), self._profile
+
+    def __exit__(self, *error: object) -> None:
+        self._context.__exit__(None, None, None)
+
+
+def _import_what_it_needs(step: Step) -> None:
+    if step == "validation of core":
+        import great_expectations.expectations  # noqa: F401
+    if step in ("training", "scoring"):
+        import ecom_pipeline.steps.recommend_training  # noqa: F401
+
+
+def measure_in_process(root: Path, step: Step, as_of: date, memory_limit: str | None) -> Measure:
+    """Run a step in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--home", str(root), "--as-of", str(as_of)]
+    command += ["--memory-limit", memory_limit] if memory_limit is not None else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    measure = Measure(**json.loads(done.stdout.splitlines()[-1]))
+    print(
+        f"| {measure.step} | {measure.rows:,} | {measure.wall_s:.1f} | {measure.cpu_s:.1f} "
+        f"| {measure.rows / measure.wall_s:,.0f} | {measure.peak_mib:,.0f} |",
+        flush=True,
+    )
+    return measure
+
+
+HEADER = "| step | rows | seconds | CPU seconds | rows/s | peak MiB |\n|---|---|---|---|---|---|"
+
+
+def run_size(
+    root: Path, events: int, *, file_format: Literal["csv", "parquet"], memory_limit: str | None, steps: list[Step]
+) -> dict[Step, Measure]:
+    """Generate a shop, run its full night and its incremental one, print them; returns the full night's measures."""
+    plan = plan_of(events, file_format)
+    exports = root / "exports"
+    generate_shop(exports, plan)
+    last_full, last = plan.last_day - timedelta(days=1), plan.last_day
+    landing = root / "landing"
+    for feed in FEEDS:
+        (landing / feed).mkdir(parents=True, exist_ok=True)
+        for file in sorted((exports / feed).iterdir()):
+            if str(last) not in file.name:
+                file.rename(landing / feed / file.name)
+    print(f"\n### {events:,} browse events, {plan.users:,} users, {plan.items:,} items, {file_format}\n")
+    print(f"Load before the start: {os.getloadavg()[0]:.1f}. Full night:\n\n{HEADER}")
+    full = {step: measure_in_process(root, step, last_full, memory_limit) for step in steps}
+    for feed in FEEDS:
+        for file in sorted((exports / feed).iterdir()):
+            file.rename(landing / feed / file.name)
+    print(f"\nIncremental night, one day more:\n\n{HEADER}")
+    again = {step: measure_in_process(root, step, last, memory_limit) for step in INCREMENTAL if step in steps}
+    print()
+    for line in verdicts(full, again):
+        print(f"- {line}")
+    return full
+
+
+def verdicts(full: dict[Step, Measure], again: dict[Step, Measure]) -> list[str]:
+    """The ratios that the bars are about, in CPU seconds."""
+    lines = []
+    ingest = full["raw"].cpu_s + full["core"].cpu_s
+    lines.append(f"ingest: {full['limit: read files'].cpu_s / ingest:.2f} of the rate of bare CREATE TABLE AS (bar .5)")
+    lines.append(f"validation: {full['validation of core'].cpu_s / ingest:.2f} of the ingest's time (bar .33)")
+    tables = full["features"].cpu_s + full["marts"].cpu_s
+    lines.append(f"features and marts: {tables / full['limit: sort'].cpu_s:.1f} times the bare sort (bar 3)")
+    whole = sum(full[step].cpu_s for step in again)
+    part = sum(measure.cpu_s for measure in again.values())
+    lines.append(f"incremental night: {part / whole:.1%} of the full night's time (bar 5 %)")
+    lines.append(f"peak memory: {max(measure.peak_mib for measure in full.values()):,.0f} MiB")
+    return lines
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=float, nargs="+", default=[1e6])
+    parser.add_argument("--format", choices=["csv", "parquet"], default="csv")
+    parser.add_argument("--memory-limit", default=None, help="of DuckDB, such as 4GB")
+    parser.add_argument("--without-models", action="store_true", help="leave out training and scoring")
+    parser.add_argument("--scratch", type=Path, default=None, help="where shops are made (default: the system's)")
+    parser.add_argument("--step", choices=get_args(Step), help=argparse.SUPPRESS)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--as-of", type=date.fromisoformat, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.step:
+        settings = Settings(profile="sample", next_item_model="co_visitation", memory_limit=given.memory_limit)
+        print(json.dumps(asdict(Night(given.home, given.as_of, settings).measured(given.step))))
+        return
+    steps = [step for step in get_args(Step) if not (given.without_models and step in ("training", "scoring"))]
+    print(
+        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
+    )
+    runs = {}
+    for events in sorted(int(size) for size in given.events):
+        root = Path(tempfile.mkdtemp(prefix="scale-", dir=given.scratch))
+        try:
+            runs[events] = run_size(
+                root, events, file_format=given.format, memory_limit=given.memory_limit, steps=steps
+            )
+        finally:
+            shutil.rmtree(root)
+    if len(runs) > 1:
+        smallest, largest = min(runs), max(runs)
+        print(f"\nGrowth from {smallest:,} to {largest:,} events, exponent of CPU seconds (bar 1.05):\n")
+        for step in steps:
+            factor = runs[largest][step].cpu_s / runs[smallest][step].cpu_s
+            print(f"- {step}: {math.log(factor) / math.log(largest / smallest):.2f}")
+
+
+if __name__ == "__main__":
+    main()
