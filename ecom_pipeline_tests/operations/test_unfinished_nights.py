@@ -101,11 +101,6 @@ def test_half_a_night_is_published_neither_between_nights_nor_by_another_night(h
     assert nights_of(home) == [day(0), day(1)]
     assert ask(home, "SELECT as_of, nights FROM about") == [(day(1), 2)]
     assert ask(home, "SELECT max(date) FROM sales_daily") == [(day(1),)]
-    ingest(home)
-    assert ask(home, "SELECT as_of FROM about") == [(day(1),)]
-
-    night(home, 2)
-    assert nights_of(home) == [day(0), day(1), day(2)]
 
 
 def test_files_that_arrive_between_nights_make_no_night(home: Home) -> None:
