@@ -48,6 +48,11 @@ def test_a_value_that_cannot_be_meant_is_refused_with_its_line(tmp_path: Path, l
     assert message in str(error.value)
 
 
+def test_a_cluster_needs_its_url_and_its_storage(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="engine: spark needs spark_storage as well"):
+        write(tmp_path, "profile: sample\nengine: spark\nspark_master: spark://host:7077\n").settings()
+
+
 def test_an_unquoted_time_is_understood_or_refused_but_never_another_time(tmp_path: Path) -> None:
     assert write(tmp_path, 'profile: sample\nschedule_time: "02:30"\n').settings().schedule_time == "02:30"
     with pytest.raises(DocumentError, match="schedule_time"):
