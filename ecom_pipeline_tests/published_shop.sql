@@ -76,10 +76,10 @@ INSERT INTO user_segments
 SELECT DATE '2025-06-30', 'u' || u, 1 + u % 2, '1' FROM range(30) AS t(u);
 INSERT INTO segments VALUES
   (
-    DATE '2025-06-30', 1, 15, 0.5, 'buys often (bought on 3.0 days; others 1.0); mostly group 1 (60% of the events; others 20%)',
+    DATE '2025-06-30', 1, 15, 0.5, 'buys often (bought on 3.0 days, others 1.0); mostly group 1 (60% of the events, others 20%)',
     'Item 3; Item 5', 20, 3, 15, 0.9, 90, '1'
   ),
-  (DATE '2025-06-30', 2, 15, 0.5, 'comes at weekends (80% of the events; others 20%)', 'Item 1', 10, 1, NULL, 0.8, 90, '1');
+  (DATE '2025-06-30', 2, 15, 0.5, 'comes at weekends (80% of the events, others 20%)', 'Item 1', 10, 1, NULL, 0.8, 90, '1');
 INSERT INTO segment_items
 SELECT DATE '2025-06-30', 1 + s, r, 'i' || (2 * r + s), 10 - r, (10 - r) / 15.0, 2.5 - 0.5 * r, '1'
 FROM range(2) AS a(s) CROSS JOIN range(1, 3) AS b(r);

@@ -156,7 +156,7 @@ def describe(traits: Traits, members: np.ndarray) -> str:
             continue
         more, less, figure = WORDS[name]
         mine, others = (figure.format(part.mean()) for part in (ours, theirs))
-        told.append((abs(effect), name, f"{more if effect > 0 else less} ({mine}; others {_bare(others)})"))
+        told.append((abs(effect), name, f"{more if effect > 0 else less} ({mine}, others {_bare(others)})"))
     told.sort(key=lambda one: -one[0])
     parts: list[str] = []
     said: set[str] = set()
@@ -192,7 +192,7 @@ def _category(traits: Traits, members: np.ndarray) -> str | None:
     if not len(told):
         return None
     best = told[np.argmax(ours[told] - theirs[told])]
-    return f"mostly {traits.category_names[best]} ({ours[best]:.0%} of the events; others {theirs[best]:.0%})"
+    return f"mostly {traits.category_names[best]} ({ours[best]:.0%} of the events, others {theirs[best]:.0%})"
 
 
 def _bare(figure: str) -> str:

@@ -189,7 +189,9 @@ def test_segments_and_next_steps_are_the_published_ones(sections: dict[str, Any]
         tuple(row[key] for key in ("segment", "users", "description", "typical_items")) for row in told["segments"]
     ] == (expected)
     steps = sections["next_steps"]
-    ((users, buyers, nothing),) = asked(published, "SELECT count(*), sum(p_buys), sum(p_nothing) FROM next_steps")
+    ((users, buyers, nothing),) = asked(
+        published, "SELECT count(*), sum(p_buys), sum(p_nothing) FROM next_steps WHERE as_of = '2025-06-30'"
+    )
     assert (steps["users"], steps["expected_buyers"]) == (users, pytest.approx(buyers, rel=1e-4))
     (first,) = [row for row in steps["steps"] if row["step"] == "nothing"]
     assert first["expected_users"] == pytest.approx(nothing, rel=1e-4)

@@ -59,9 +59,9 @@ def test_the_evening_is_that_of_the_shop(warehouse: Warehouse, traits: Traits) -
 
 def test_a_segment_is_told_by_what_differs_with_both_figures(traits: Traits) -> None:
     told = describe(traits, BUYERS).split("; ")
-    assert "not seen lately (last seen 5 days before; others 1)" in describe(traits, BUYERS)
-    assert describe(traits, BUYERS).endswith("mostly Garden (100% of the events; others 0%)")
-    assert len(told) == 8  # three habits and a category, each with the figure of the others
+    assert "not seen lately (last seen 5 days before, others 1)" in describe(traits, BUYERS)
+    assert describe(traits, BUYERS).endswith("mostly Garden (100% of the events, others 0%)")
+    assert len(told) == 4  # three habits and a category, each with the figure of the others
     # what mostly goes together is told once
     assert sum(word in describe(traits, BUYERS) for word in ("does much", "buys often", "spends much")) == 1
 
