@@ -8,7 +8,7 @@ import pytest
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.registry.manifest import MODEL_NAMES
 from ecom_pipeline.settings import Home
-from ecom_pipeline_tests.operations.odd_shops import Order, View, ask, at, day, land, night, open_home, trade
+from ecom_pipeline_tests.operations.odd_shops import Order, ask, day, land, night, open_home, trade
 
 LAST = 69
 """Of the usual shop's days: 2024-03-10, on which the clocks of New York are put forward."""
@@ -69,32 +69,6 @@ def test_a_day_on_which_all_users_are_new_gives_them_recommendations(usual: Home
     assert ask(usual, sql)[0][0] > 0
 
 
-def test_a_training_whose_loss_is_no_number_leaves_the_champion_and_says_so(
-    usual: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ecom_pipeline.forecasting import training
-
-    weights = training.series_weight
-    monkeypatch.setattr(training, "series_weight", lambda scale, power=0.25: weights(scale, power) * float("nan"))
-    champion = Registry(usual, usual.settings()).champion("sales_forecaster", day(LAST))
-    assert champion is not None
-    land(usual, "next", trade(LAST + 1, LAST + 7, seed=3))
-    night(usual, LAST + 7)
-    versions = "SELECT decision, reason FROM model_versions WHERE model = 'sales_forecaster' ORDER BY data_cutoff"
-    (_, (decision, reason)) = ask(usual, versions)
-    assert decision == "rejected"
-    assert "finite" in reason
-    forecasts = "SELECT DISTINCT model_version, fallback FROM sales_forecasts WHERE as_of = (SELECT as_of FROM about)"
-    assert ask(usual, forecasts) == [(champion.name, False)]
-
-
-def test_a_shop_with_one_product_is_published(tmp_path: Path) -> None:
-    home = open_home(tmp_path / "home")
-    land(home, "one", trade(0, LAST, items=1))
-    night(home, LAST)
-    assert ask(home, "SELECT DISTINCT series_id FROM sales_daily WHERE level = 'product'") == [("item0",)]
-
-
 def test_a_shop_of_one_day_is_published_with_the_baselines_and_says_why(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     land(home, "one", trade(0, 0))
@@ -107,25 +81,3 @@ def test_a_shop_of_one_day_is_published_with_the_baselines_and_says_why(tmp_path
     assert all("too little history" in reason for _, _, reason in reasons)
     assert ask(home, "SELECT DISTINCT fallback FROM sales_forecasts") == [(True,)]
     assert ask(home, "SELECT DISTINCT fallback FROM recommendations") == [(True,)]
-
-
-def test_a_shop_that_nobody_buys_in_is_published_without_forecasts(tmp_path: Path) -> None:
-    home = open_home(tmp_path / "home")
-    land(home, "looks", [row for row in trade(0, 30) if isinstance(row, View)])
-    night(home, 30)
-    assert ask(home, "SELECT count(*) FROM sales_forecasts") == [(0,)]
-    assert ask(home, "SELECT count(*) FROM purchase_predictions") == [(0,)]
-    assert ask(home, "SELECT count(*) > 0 FROM recommendations") == [(True,)]
-
-
-def test_one_user_with_most_of_the_events_spoils_nothing_for_the_others(tmp_path: Path) -> None:
-    home = open_home(tmp_path / "home")
-    robot = [View("robot", f"item{n % 6}", at(n % 30, 8, n // 30 % 900)) for n in range(20_000)]
-    land(home, "robot", [*trade(0, 30), *robot])
-    night(home, 30)
-    assert ask(home, "SELECT max(n) FROM (SELECT count(*) AS n FROM recommendations GROUP BY user_id)") == [(3,)]
-    assert ask(home, "SELECT count(*) > 20 FROM (SELECT DISTINCT user_id FROM recommendations)") == [(True,)]
-    ((events, kept),) = ask(
-        home, "SELECT count(*), count(DISTINCT (item_id, event_ts)) FROM user_events WHERE user_id = 'robot'"
-    )
-    assert events == kept
