@@ -7,7 +7,8 @@ Adding up, by its weights; the network, by rank of the product; views and carts 
     python -m benchmarks.forecasting.night_backtest HOME --report browsing --seeds 0 1 2
 
 HOME is a shop whose last night has been run (`python -m benchmarks.nights SHOP --home HOME`); it is copied, never
-written to. The forecaster is fitted once, before the first window, with the settings of the home.
+written to. The forecaster is fitted once, before the first window, with the settings of the home; `--judged` takes the
+fit that the night was judged by, on the windows that it was judged on.
 """
 
 import argparse
@@ -25,14 +26,16 @@ import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting.metrics import bias, rmsse, wape, weighted_pinball
-from ecom_pipeline.forecasting.reconciliation import Tree, reconcile_arrays, structural_variance
+from ecom_pipeline.forecasting.reconciliation import reconcile_arrays, structural_variance
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
+from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps import forecast_making
+from ecom_pipeline.steps.forecast import JUDGED, MODEL
 from ecom_pipeline.steps.forecast_days import DayForecasts
 from ecom_pipeline.steps.forecast_frames import MEASURES, Covariates, series_of_night
 from ecom_pipeline.steps.forecast_judging import Window, held_out_cutoffs, open_windows
-from ecom_pipeline.steps.forecast_training import fit_forecaster, training_frame
+from ecom_pipeline.steps.forecast_training import FittedForecaster, fit_forecaster, training_frame
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 
 LEVEL_NAMES = ("total", "category", "product")
@@ -57,10 +60,32 @@ def copied_warehouse(home: Home, settings: Settings) -> Iterator[Warehouse]:
             yield warehouse
 
 
+def judged_before(home: Home, settings: Settings, warehouse: Warehouse) -> Backtest:
+    """What the home trained last, kept or not, on the windows that it was judged on."""
+    as_of = last_night(warehouse)
+    registry = Registry(home, settings)
+    version = registry.latest(MODEL, as_of)
+    if version is None or not version.usable:
+        raise SystemExit(f"{home.root}: no forecaster was trained up to {as_of}; leave --judged out to fit one.")
+    first_day = warehouse.scalar("SELECT min(date) FROM feat_sales_daily")
+    cutoffs = held_out_cutoffs(
+        first_day=first_day,
+        as_of=version.data_cutoff,
+        horizon=settings.horizon_days,
+        windows=settings.backtest_windows,
+    )
+    return forecast_windows(warehouse, FittedForecaster.load(registry.folder(version) / JUDGED), settings, cutoffs)
+
+
+def last_night(warehouse: Warehouse) -> date:
+    day: date = warehouse.scalar("SELECT max(date) FROM feat_sales_daily")
+    return day
+
+
 def backtest(warehouse: Warehouse, settings: Settings, *, windows: int, browsing: bool = True) -> Backtest:
     """Fit before the first window, forecast all of them; `browsing` False leaves views and carts out."""
-    as_of: date = warehouse.scalar("SELECT max(date) FROM feat_sales_daily")
-    began = time.monotonic()
+    as_of = last_night(warehouse)
+    began, processor = time.monotonic(), time.process_time()
     covariates = Covariates.of(warehouse, cutoff=as_of)
     if not browsing:
         covariates = replace(covariates, past_only=())
@@ -71,13 +96,21 @@ def backtest(warehouse: Warehouse, settings: Settings, *, windows: int, browsing
     )
     past = history[history["ds"] <= pd.Timestamp(cutoffs[0])].reset_index(drop=True)
     fitted = fit_forecaster(past, covariates=covariates, settings=settings, on_progress=lambda stage, share: None)
-    print(f"fitted up to {cutoffs[0]} in {time.monotonic() - began:.0f} s")
+    seconds, cpu = time.monotonic() - began, time.process_time() - processor
+    print(f"fitted up to {cutoffs[0]} in {seconds:.0f} s, {cpu:.0f} processor seconds", flush=True)
+    return forecast_windows(warehouse, fitted, settings, cutoffs)
+
+
+def forecast_windows(
+    warehouse: Warehouse, fitted: FittedForecaster, settings: Settings, cutoffs: Sequence[date]
+) -> Backtest:
+    """Forecasts from each cutoff, before anything is added up."""
     opened = open_windows(
         warehouse, cutoffs=cutoffs, horizon=settings.horizon_days, active_days=settings.forecast_active_days
     )
     made = []
     for window in opened:
-        began = time.monotonic()
+        began, processor = time.monotonic(), time.process_time()
         made.append(
             forecast_making.unreconciled_forecasts(
                 warehouse,
@@ -90,7 +123,8 @@ def backtest(warehouse: Warehouse, settings: Settings, *, windows: int, browsing
                 on_share=lambda share: None,
             )
         )
-        print(f"forecast from {window.cutoff} in {time.monotonic() - began:.0f} s")
+        seconds, cpu = time.monotonic() - began, time.process_time() - processor
+        print(f"forecast from {window.cutoff} in {seconds:.0f} s, {cpu:.0f} processor seconds", flush=True)
     return Backtest(windows=opened, made=tuple(made))
 
 
@@ -142,17 +176,6 @@ def squared_errors(backtest: Backtest, number: int) -> pd.Series:
     return mean
 
 
-def structural(window: Window, made: DayForecasts, factors: Mapping[str, float]) -> np.ndarray:
-    """Structural variances, times a factor for each level."""
-    result = np.zeros_like(made.mean)
-    for measure in MEASURES:
-        of = np.flatnonzero(window.series["measure"] == measure)
-        if len(of):
-            names = (window.series[name].to_numpy(dtype=object)[of] for name in ("level", "series_id", "category"))
-            result[of] = structural_variance(made.mean[of], made.asked[of], Tree.of(*names))
-    return result * window.series["level"].map(factors).to_numpy(dtype=float)[:, None]
-
-
 def residual(backtest: Backtest, number: int) -> np.ndarray:
     """Variances of the errors on earlier windows; a series without any takes its level's median, by size."""
     window, made = backtest.windows[number], backtest.made[number].forecasts
@@ -166,15 +189,22 @@ def residual(backtest: Backtest, number: int) -> np.ndarray:
     return np.repeat(np.maximum(known, 1e-9)[:, None], made.mean.shape[1], axis=1)
 
 
+def structural(**factors: float) -> "Weights":
+    def weights(backtest: Backtest, number: int) -> np.ndarray:
+        made = backtest.made[number].forecasts
+        return structural_variance(
+            made.mean, made.asked, series=backtest.windows[number].series, factors={"product": 1.0, **factors}
+        )
+
+    return weights
+
+
 Weights = Callable[[Backtest, int], np.ndarray | None]
 WEIGHTS: Mapping[str, Weights] = {
-    "bottom-up": lambda b, k: structural(
-        b.windows[k], b.made[k].forecasts, {"total": np.inf, "category": np.inf, "product": 1.0}
-    ),
-    "top-down": lambda b, k: structural(
-        b.windows[k], b.made[k].forecasts, {"total": 1e-6, "category": np.inf, "product": 1.0}
-    ),
-    "structural (the night's)": lambda b, k: None,
+    "the night's": lambda b, k: None,
+    "equal say": structural(total=1.0, category=1.0),
+    "bottom-up": structural(total=np.inf, category=np.inf),
+    "top-down": structural(total=1e-6, category=np.inf),
     "OLS": lambda b, k: np.ones_like(b.made[k].forecasts.mean),
     "WLS, variance of earlier errors": residual,
 }
@@ -276,6 +306,7 @@ def main() -> None:
     """Backtest the home that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
+    parser.add_argument("--judged", action="store_true", help="fit nothing: take the fit that the night was judged by")
     parser.add_argument("--windows", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="more than one only for browsing")
     parser.add_argument(
@@ -295,7 +326,11 @@ def main() -> None:
         if "browsing" in arguments.report:
             report_browsing(warehouse, settings, windows=arguments.windows, seeds=arguments.seeds)
             return
-        found = backtest(warehouse, settings, windows=arguments.windows)
+        found = (
+            judged_before(home, settings, warehouse)
+            if arguments.judged
+            else backtest(warehouse, settings, windows=arguments.windows)
+        )
     if "reconciliation" in arguments.report:
         report_reconciliation(found)
     if "ranks" in arguments.report:

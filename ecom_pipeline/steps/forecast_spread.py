@@ -1,7 +1,9 @@
 """The spread of sales above the products: what the network's quantiles, learnt mostly from products, do not know.
 
-Days of a category or of the total scatter far less than days of a product, so their quantiles are taken from how the
-last eight weeks of the series itself lay around its weekdays, and put around the network's mean.
+Days of a category or of the total scatter far less than days of a product, so their quantiles are put around the
+network's mean as far as the series' own last weeks lay from what had been usual before them: for each of the last
+origins, a week apart, the days ahead of it are compared with the mean of their weekday in the eight weeks up to it. So
+the spread holds what a level does while nobody can see it yet, and grows with the weeks ahead.
 """
 
 from datetime import date, timedelta
@@ -9,16 +11,16 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
-from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS
-from ecom_pipeline.steps.forecast_frames import Covariates, history_of
+from ecom_pipeline.forecasting.types import LEVELS
+from ecom_pipeline.steps.forecast_days import read_days
 from ecom_pipeline.warehouse import Warehouse
 
-WEEKS = PROFILE_DAYS // 7
+WEEK = 7
+USUAL_WEEKS = 8
+ORIGINS = 8
+MOST_WEEKS_AHEAD = 8
 FEWEST_DAYS = 20
-"""Open days that a series needs; with fewer its quantiles stay the network's."""
-
-_CLOSED = Covariates(known_future=("is_closed",), past_only=())
+"""Days that an origin needs before it, and that a quantile is taken from; with fewer it stays the network's."""
 
 
 def spread_groups(
@@ -28,30 +30,53 @@ def spread_groups(
 
     They are put around the means (n, H); both are in the order of `series`.
     """
-    groups = series[series["level"] != "product"]
-    first = cutoff - timedelta(days=PROFILE_DAYS)
-    history = history_of(warehouse, groups, covariates=_CLOSED, cutoff=cutoff, first=first)
-    ratios = relative_quantiles(history[history["is_closed"] <= 0])
-    place = pd.Index(series["unique_id"]).get_indexer(pd.Index(ratios.index))
+    place = np.flatnonzero(series["level"] != "product")
+    horizon = mean.shape[1]
+    weeks_ahead = min(-(-horizon // WEEK), MOST_WEEKS_AHEAD)
+    length = WEEK * (USUAL_WEEKS + ORIGINS + weeks_ahead - 1)
+    days = read_days(warehouse, series.iloc[place], first=cutoff - timedelta(days=length), last=cutoff)
+    ratios = relative_quantiles(np.where(days.closed, np.nan, days.y), weeks_ahead=weeks_ahead)
+    week = np.minimum(np.arange(horizon) // WEEK, weeks_ahead - 1)
+    spread = np.round(mean[place][:, :, None] * ratios[:, week], 4)
     result = quantiles.copy()
-    result[place] = np.round(mean[place][:, :, None] * ratios[list(QUANTILES)].to_numpy()[:, None, :], 4)
+    result[place] = np.where(np.isnan(spread), quantiles[place], spread)
     return result
 
 
-def relative_quantiles(history: pd.DataFrame) -> pd.DataFrame:
-    """Quantiles of sales relative to the mean of their weekday, by series: index unique_id, columns p05 … p95.
+def relative_quantiles(y: np.ndarray, *, weeks_ahead: int) -> np.ndarray:
+    """(n, weeks ahead, 7): quantiles of sales relative to what was usual, from the days (n, T) up to now, gaps NaN.
 
-    history: unique_id, ds, y. Widened by the degree of freedom that each weekday's mean costs; never negative.
+    Their mean is 1 by construction, and none is negative. A week with too few days takes the week's before it; NaN
+    where there is none.
     """
-    recorded = history.dropna(subset=["y"])
-    weekday = recorded["ds"].dt.day_of_week
-    mean = recorded.groupby([recorded["unique_id"], weekday])["y"].transform("mean")
-    usable = recorded.assign(ratio=recorded["y"] / mean.where(mean > 0)).dropna(subset=["ratio"])
-    counts = usable.groupby("unique_id")["ratio"].transform("size")
-    usable = usable[counts >= FEWEST_DAYS]
-    if usable.empty:
-        return pd.DataFrame(columns=list(QUANTILES), dtype=np.float64)
-    table = usable.groupby("unique_id")["ratio"].quantile(np.array(LEVELS)).unstack()
-    table.columns = pd.Index(QUANTILES)
-    widened: pd.DataFrame = 1.0 + (table - 1.0) * np.sqrt(WEEKS / (WEEKS - 1))
-    return widened.clip(lower=0.0)
+    length = WEEK * (USUAL_WEEKS + ORIGINS + weeks_ahead - 1)
+    padded = np.full((len(y), length), np.nan)
+    if y.shape[1]:
+        padded[:, -y.shape[1] :] = y[:, -length:]
+    result = np.full((len(y), weeks_ahead, len(LEVELS)), np.nan)
+    for ahead in range(weeks_ahead):
+        ratios = np.concatenate(
+            [
+                _relative_to_usual(padded, origin=length - WEEK * back, ahead=ahead)
+                for back in range(1 + ahead, 1 + ahead + ORIGINS)
+            ],
+            axis=1,
+        )
+        if ahead:
+            result[:, ahead] = result[:, ahead - 1]
+        for row in np.flatnonzero((~np.isnan(ratios)).sum(axis=1) >= FEWEST_DAYS):
+            known = ratios[row][~np.isnan(ratios[row])]
+            if known.sum() > 0:
+                result[row, ahead] = np.quantile(known / known.mean(), LEVELS).clip(min=0.0)
+    return result
+
+
+def _relative_to_usual(y: np.ndarray, *, origin: int, ahead: int) -> np.ndarray:
+    """(n, 7): the days of the week that begins `ahead` weeks after `origin`, by the mean of their weekday before it."""
+    past = y[:, origin - WEEK * USUAL_WEEKS : origin].reshape(len(y), USUAL_WEEKS, WEEK)
+    recorded = (~np.isnan(past)).sum(axis=1)
+    usual = np.nansum(past, axis=1) / np.maximum(recorded, 1)
+    enough = recorded.sum(axis=1, keepdims=True) >= FEWEST_DAYS
+    usual = np.where(enough & (usual > 0), usual, np.nan)
+    first = origin + WEEK * ahead
+    return y[:, first : first + WEEK] / usual

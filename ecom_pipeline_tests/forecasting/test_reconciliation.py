@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecom_pipeline.forecasting.reconciliation import reconcile, reconcile_arrays
+from ecom_pipeline.forecasting.reconciliation import LEVEL_FACTORS, reconcile, reconcile_arrays, structural_variance
 from ecom_pipeline.forecasting.types import QUANTILES
 
 
@@ -69,7 +69,8 @@ def test_the_result_is_the_weighted_least_squares_solution() -> None:
     frame = forecasts([100.0, 58, 30, 30, 25, 28, 9], [8.0, 4, 3, 2, 4, 2, 1])
     summing = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 0], *np.eye(4)])
     products = frame["mean"].to_numpy()[3:]
-    precision = np.diag(1 / (summing @ products))
+    factors = np.array([LEVEL_FACTORS[level] for level in series()["level"]])
+    precision = np.diag(1 / (factors * (summing @ products)))
     bottom = np.linalg.solve(summing.T @ precision @ summing, summing.T @ precision @ frame["mean"].to_numpy())
 
     assert reconcile(frame, series())["mean"].to_numpy() == pytest.approx(summing @ bottom, abs=1e-3)
@@ -120,6 +121,19 @@ def test_any_diagonal_covariance_gives_its_weighted_least_squares_solution(kind:
     )
 
     assert result[:, 0] == pytest.approx(summing @ bottom, abs=1e-3)
+
+
+def test_a_level_moves_the_less_the_more_it_is_trusted() -> None:
+    mean = np.array([100.0, 58, 30, 30, 25, 28, 9])[:, None]
+    present = np.ones((7, 1), dtype=bool)
+    totals = []
+    for factor in (0.01, 0.25, 1.0, 4.0, np.inf):
+        factors = {"total": factor, "category": 1.0, "product": 1.0}
+        variance = structural_variance(mean, present, series=series(), factors=factors)
+        result, _ = reconcile_arrays(mean, np.zeros((7, 1, 0)), present, series=series(), variance=variance)
+        totals.append(result[0, 0])
+    assert totals == sorted(totals, reverse=True)
+    assert totals[0] == pytest.approx(100, abs=0.2)
 
 
 def test_a_forecast_of_infinite_variance_is_not_heard_and_one_that_is_absent_does_not_count() -> None:
