@@ -37,6 +37,7 @@ from ecom_pipeline.sources.files import find_files, sources_of
 from ecom_pipeline.sources.profile import FEEDS, SourceProfile, lookup_feed, read_profile
 from ecom_pipeline.sources.removal import remove_lines_with, remove_rows
 from ecom_pipeline.sources.staging import raw_rows, tried
+from ecom_pipeline.spark.storage import Storage
 from ecom_pipeline.steps.publishing import publish_shop
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
@@ -91,6 +92,8 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         if home.published_file.exists():
             publish_shop(warehouse, home=home, settings=settings, profile=profile)
     _rewrite_warehouse(home)
+    if settings.spark_storage is not None:
+        Storage(Path(settings.spark_storage)).clear()  # the next night exports what is left
     places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
     places |= erase_from_history(home.root / ARCHIVE, user_id)
     if report_beside(home.published_file).exists():
