@@ -24,8 +24,9 @@ class SalesForecaster:
 
     freq: a pandas alias or offset (days, weeks, months, business days). horizon: steps ahead. known_future, past_only,
     static: names of columns of the history (numbers or flags; static ones may be names). cell: the recurrent cell.
-    time_budget_s: seconds that one fit may take (None: a fixed plan, whose result depends on data, settings and seed
-    alone). allow_negative: whether forecasts below zero make sense (returns). settings: the training plan.
+    time_budget_s: seconds that one fit may take: they set its number of training steps (None: as many as planned); the
+    clock interferes only at twice the time, and `settings_` says so. Else the result depends on data, settings and seed
+    alone. allow_negative: whether forecasts below zero make sense (returns). settings: the training plan.
     """
 
     def __init__(  # noqa: PLR0917
