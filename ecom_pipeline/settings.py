@@ -41,7 +41,7 @@ class Settings(BaseModel):
     horizon_days: int = Field(28, gt=0, le=365, description="Days that sales are forecast ahead.")
     forecast_cell: Cell = Field("lstm", description="Recurrent cell of the sales forecaster.")
     forecast_time_budget_seconds: int = Field(
-        120, gt=0, description="Seconds after which training the forecaster is cut short."
+        120, gt=0, description="Seconds that training the forecaster may take; they set how much is trained."
     )
     forecast_active_days: int = Field(
         120, gt=0, description="Products get a forecast if they sold within so many days before the night."
@@ -50,7 +50,7 @@ class Settings(BaseModel):
 
     next_item_model: NextItemModel = Field("blend", description="Model that recommends.")
     next_item_time_budget_seconds: int = Field(
-        120, gt=0, description="Seconds after which training the recommender is cut short."
+        120, gt=0, description="Seconds that training the recommender may take; they set how much is trained."
     )
     repeats: Literal["allow", "exclude"] = Field("allow", description="Whether to recommend what a user already had.")
     recommendations_per_user: int = Field(20, gt=0, le=1000, description="Recommendations for each user.")
