@@ -54,8 +54,11 @@ def value(file: Path, sql: str) -> Any:
 
 
 def test_a_night_fills_every_table_that_its_data_can_fill(published_shop: PublishedShop) -> None:
-    rows = published_rows(published_shop.home.published_file)
-    assert [name for name, found in rows.items() if not found] == ["sales_forecast_accuracy"]  # no past night yet
+    file = published_shop.home.published_file
+    # a network this small loses against the floors, and without a champion there are no states to group users by
+    assert value(file, "SELECT decision FROM model_versions WHERE model = 'next_item'") == "rejected"
+    waiting = {"sales_forecast_accuracy", "user_segments", "segments", "segment_items"}  # the first for a second night
+    assert {name for name, found in published_rows(file).items() if not found} == waiting
     assert published_shop.run.checks > 40
 
 
