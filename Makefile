@@ -18,7 +18,7 @@ ui: install ## The Dagster UI of the sample shop on 127.0.0.1
 	@$(BIN)/ecom-pipeline ui --home $(HOME_DIR)
 
 test: install ## Every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-spark: install-spark ## The tests on a real standalone Spark cluster (needs Java 17)
 	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ecom_pipeline.calendar import public_holidays
 from ecom_pipeline.quality.queries import kept
-from ecom_pipeline.quality.results import CheckResult, TableValidation
+from ecom_pipeline.quality.results import CheckResult, TableValidation, warning
 from ecom_pipeline.warehouse import Warehouse
 
 FeedTable = Literal["core_order_lines", "core_events"]
@@ -89,10 +89,10 @@ def _volume(
             to_do = "See whether an export is missing or cut short."
         else:
             to_do = "See whether an export came twice, or whether something happened in the shop."
-    return _result(
+    return warning(
         table_name,
         rule="the rows of the night are as many as is usual on its weekday",
-        name="volume_is_usual",
+        expectation="volume_is_usual",
         success=success,
         observed=observed,
         to_do=to_do,
@@ -110,29 +110,12 @@ def _freshness(table_name: FeedTable, days: Sequence[date], *, as_of: date, holi
         allowed = GAP_FACTOR * quantiles(gaps, n=20, method="inclusive")[-1]
         success = len(silent) <= allowed
         observed += f"; up to {allowed:.0f} are not unusual"
-    return _result(
+    return warning(
         table_name,
         rule="the last row is not older than the shop's usual gaps explain",
-        name="feed_is_fresh",
+        expectation="feed_is_fresh",
         success=success,
         observed=observed,
         to_do="See whether the shop's export still runs and reaches landing; forecasts and recommendations rest on "
         "old data.",
-    )
-
-
-def _result(table_name: FeedTable, *, rule: str, name: str, success: bool, observed: str, to_do: str) -> CheckResult:
-    sentence = f"{table_name}: {rule}: {observed}."
-    if not success:
-        sentence = f"{table_name}: expected that {rule}, but found {observed}. {to_do}"
-    return CheckResult(
-        rule=rule,
-        expectation=name,
-        severity="warn",
-        success=success,
-        observed=observed,
-        rows_checked=None,
-        rows_unexpected=None,
-        examples=(),
-        sentence=sentence,
     )

@@ -73,6 +73,24 @@ class TableValidation:
         return f"{self.table_name}: of {len(self.results)} checks {kinds}. {failed[0].sentence}"
 
 
+def warning(table_name: str, *, rule: str, expectation: str, success: bool, observed: str, to_do: str) -> CheckResult:
+    """A result that is not about single rows and never blocks; `to_do` is said only where it failed."""
+    sentence = f"{table_name}: {rule}: {observed}."
+    if not success:
+        sentence = f"{table_name}: expected that {rule}, but found {observed}. {to_do}"
+    return CheckResult(
+        rule=rule,
+        expectation=expectation,
+        severity="warn",
+        success=success,
+        observed=observed,
+        rows_checked=None,
+        rows_unexpected=None,
+        examples=(),
+        sentence=sentence,
+    )
+
+
 def keep(warehouse: Warehouse, validation: TableValidation, *, run_id: str) -> None:
     """Put the results in `validation_results`, in place of those of the same night, table and suite."""
     declared = table("validation_results")

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from ecom_pipeline.quality.queries import kept
-from ecom_pipeline.quality.results import CheckResult, TableValidation
+from ecom_pipeline.quality.results import CheckResult, TableValidation, warning
 from ecom_pipeline.warehouse import Warehouse
 
 WEEKS = 8
@@ -173,17 +173,4 @@ def _result(
 ) -> CheckResult:
     found = f"{observed} in {share.weeks} weeks"
     found += f"; not alarming: {allowed}" if share.half_width is not None else f"; {FEWEST_WEEKS} are needed to judge"
-    sentence = f"sales_forecast_accuracy: {rule}: {found}."
-    if not success:
-        sentence = f"sales_forecast_accuracy: expected that {rule}, but found {found}. {to_do}"
-    return CheckResult(
-        rule=rule,
-        expectation=name,
-        severity="warn",
-        success=success,
-        observed=found,
-        rows_checked=None,
-        rows_unexpected=None,
-        examples=(),
-        sentence=sentence,
-    )
+    return warning("sales_forecast_accuracy", rule=rule, expectation=name, success=success, observed=found, to_do=to_do)

@@ -78,6 +78,7 @@ def fit(log: EventSequences, plan: Plan) -> Fitted:
         "validation": {},
         "seconds": {},
         "losses": {},
+        "cut_short_by_clock": False,
     }
     if plan.model == "co_visitation":
         return _fit_co_visitation(log, plan, report)
@@ -106,7 +107,13 @@ def refit(log: EventSequences, plan: Plan, before: Ranker, report: dict[str, Any
         known: code of each item of `log` in the earlier catalogue, int (items,), -1 for new ones.
     """
     begun = time.monotonic()
-    report = {**report, "n_events": len(log.items), "n_users": len(log), "n_items": log.n_items}
+    report = {
+        "cut_short_by_clock": False,
+        **report,
+        "n_events": len(log.items),
+        "n_users": len(log),
+        "n_items": log.n_items,
+    }
     if plan.model == "popularity":
         return Fitted(ranker=_popularity(log, plan), report=report)
     if plan.model == "co_visitation":
@@ -123,7 +130,15 @@ def refit(log: EventSequences, plan: Plan, before: Ranker, report: dict[str, Any
         counted = fit_counting_sources(log, repeats_allowed=plan.repeats_allowed, traits=plan.traits, seed=plan.seed)
         spectral, sources, settings = counted.spectral, counted.sources, counted.settings
     networks, losses = _train(
-        log, plan, tuple(trained), spectral=spectral, share=REFIT_SHARE, span=(0.3, 1.0), before=trained, known=known
+        log,
+        plan,
+        report,
+        tuple(trained),
+        spectral=spectral,
+        share=REFIT_SHARE,
+        span=(0.3, 1.0),
+        before=trained,
+        known=known,
     )
     settings |= {name: source.network.describe() for name, source in networks.items()}
     report["losses"] = report.get("losses", {}) | {
@@ -181,14 +196,22 @@ def _fit_network_alone(log: EventSequences, plan: Plan, report: dict[str, Any]) 
     train, cases = _held_out(log, plan, report)
     name = str(plan.model)
     spectral = Spectral.fit(CoVisitation.fit(train, LONG).matrix, width=WIDTH, seed=plan.seed)
-    first, fits = _train(train, plan, (name,), spectral=spectral, share=NETWORK_SHARE, span=(0.05, 0.45))
+    first, fits = _train(train, plan, report, (name,), spectral=spectral, share=NETWORK_SHARE, span=(0.05, 0.45))
     sample = _sample(cases, JUDGED_CASES, plan.seed)
     report["judged_cases"] = len(sample)
     ranks = _alone(first[name], Popularity.fit(train), plan).target_ranks(sample, k=max(VALIDATION_KS))
     report["validation"] = {name: ranking_metrics(ranks, VALIDATION_KS)}
     spectral = Spectral.fit(CoVisitation.fit(log, LONG).matrix, width=WIDTH, seed=plan.seed)
     sources, again = _train(
-        log, plan, (name,), spectral=spectral, share=NETWORK_SHARE, span=(0.5, 1.0), before=first, known=_same(log)
+        log,
+        plan,
+        report,
+        (name,),
+        spectral=spectral,
+        share=NETWORK_SHARE,
+        span=(0.5, 1.0),
+        before=first,
+        known=_same(log),
     )
     report["losses"] = {name: list(fits[name].losses), f"{name}_refitted": list(again[name].losses)}
     report["chosen"] = {"epochs": fits[name].epochs, "refitted_epochs": again[name].epochs}
@@ -208,7 +231,7 @@ def _fit_blend(log: EventSequences, plan: Plan, report: dict[str, Any]) -> Fitte
     counted = fit_counting_sources(train, repeats_allowed=plan.repeats_allowed, traits=plan.traits, seed=plan.seed)
     report["seconds"]["counting"], begun = clock() - begun, clock()
     first, fits = _train(
-        train, plan, _worthwhile(train, plan), spectral=counted.spectral, share=NETWORK_SHARE, span=(0.05, 0.55)
+        train, plan, report, _worthwhile(train, plan), spectral=counted.spectral, share=NETWORK_SHARE, span=(0.05, 0.55)
     )
     report["losses"] = {name: list(one.losses) for name, one in fits.items()}
     report["seconds"]["networks"], begun = clock() - begun, clock()
@@ -231,6 +254,7 @@ def _fit_blend(log: EventSequences, plan: Plan, report: dict[str, Any]) -> Fitte
     networks, again = _train(
         log,
         plan,
+        report,
         tuple(first),
         spectral=counted.spectral,
         share=NETWORK_SHARE,
@@ -262,6 +286,7 @@ def _worthwhile(log: EventSequences, plan: Plan) -> tuple[str, ...]:
 def _train(
     log: EventSequences,
     plan: Plan,
+    report: dict[str, Any],
     cells: tuple[str, ...],
     *,
     spectral: Spectral,
@@ -270,7 +295,7 @@ def _train(
     before: "dict[str, NetworkSource] | None" = None,
     known: np.ndarray | None = None,
 ) -> "tuple[dict[str, NetworkSource], dict[str, NetworkFit]]":
-    """Networks by name, and the record of each.
+    """Networks by name, and the record of each; the report learns whether the clock took work from one.
 
     Every network starts from the spectral model of the log. Where the log is so long that it is read once at most, one
     that was trained `before` gives its weights instead: `known` says where its catalogue holds each item.
@@ -310,6 +335,7 @@ def _train(
             budget_s=None if left is None else left / (len(cells) - number),
             on_progress=say,
         )
+        report["cut_short_by_clock"] |= fits[cell].cut_short_by_clock
     return sources, fits
 
 

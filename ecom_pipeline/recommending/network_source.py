@@ -3,6 +3,7 @@
 Imports TensorFlow.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,11 +43,13 @@ class NetworkSource:
 
 @dataclass(frozen=True)
 class NetworkFit:
-    """What a fit used: epochs, seconds, and the mean loss of each epoch."""
+    """What a fit used: epochs, seconds, and the mean loss of each epoch; and whether the clock took work from it, so
+    that the network depends on the machine."""
 
     epochs: int
     seconds: float
     losses: tuple[float, ...]
+    cut_short_by_clock: bool
 
 
 def new_network(log: EventSequences, settings: NetworkSettings, spectral: Spectral, *, seed: int) -> SequenceNetwork:
@@ -77,13 +80,14 @@ def train_network(
     budget_s: float | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[NetworkSource, NetworkFit]:
-    """Train a network on a log for `epochs`, or for as many as the first one shows to fit into `budget_s` (the
-    first one is cut short where it does not fit). Items that are not `seen` (bool (items,)) are never proposed."""
+    """Train a network on a log for `epochs`, or for as many as fit into `budget_s` by the fastest of them (one
+    that does not fit is cut short). Items that are not `seen` (bool (items,)) are never proposed."""
     started = time.monotonic()
     trainer = Trainer(network, log, training, seed=seed)
     losses: list[float] = []
     deadline = None if budget_s is None else started + budget_s
-    done = 0
+    done, planned = 0, epochs
+    fastest = math.inf
     while done < epochs:
         begun = time.monotonic()
         start, end = (
@@ -92,11 +96,19 @@ def train_network(
         )
         losses.append(trainer.epoch(rate_from=start, rate_to=end, deadline=deadline))
         done += 1
-        if budget_s is not None:
-            now = time.monotonic()
-            left = max(budget_s - (now - started), 0.0)
-            epochs = min(epochs, done + int(left / max(now - begun, 1e-6)))
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if done > 1:  # the first epoch holds TensorFlow's tracing, which says nothing of those to come
+                fastest = min(fastest, time.monotonic() - begun)
+                epochs = min(epochs, done + math.ceil(max(left, 0.0) / fastest))
+            elif left <= 0:
+                epochs = done
         if on_progress is not None:
             on_progress(done / epochs)
-    fit = NetworkFit(epochs=done, seconds=time.monotonic() - started, losses=tuple(losses))
+    fit = NetworkFit(
+        epochs=done,
+        seconds=time.monotonic() - started,
+        losses=tuple(losses),
+        cut_short_by_clock=trainer.cut_short or done < planned,
+    )
     return NetworkSource(network, seen), fit

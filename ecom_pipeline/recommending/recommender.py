@@ -158,7 +158,7 @@ class NextItemRecommender:
 
     def report(self) -> dict[str, Any]:
         """What was chosen, validation figures by source (HR, NDCG, MRR at 5, 10, 20, and n), losses by epoch,
-        seconds."""
+        seconds, and whether the clock cut the fit short (`cut_short_by_clock`)."""
         self._fitted()
         return self._report
 

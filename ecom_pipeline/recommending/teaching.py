@@ -54,7 +54,7 @@ def learn_reranker(
     fold; the final one is the mean of several that learnt from all cases.
     """
     lesson, log_shares, fold, reached = _case_features(
-        cases, sources, popularity, repeats_allowed=repeats_allowed, seed=seed, budget=budget
+        cases, sources, popularity, report, repeats_allowed=repeats_allowed, seed=seed, budget=budget
     )
     report["cases_looked_at"] = reached
     n = len(lesson.target)
@@ -103,6 +103,7 @@ def _case_features(
     cases: Cases,
     sources: Mapping[str, Source],
     popularity: Popularity,
+    report: dict[str, Any],
     *,
     repeats_allowed: bool,
     seed: int,
@@ -133,6 +134,7 @@ def _case_features(
         reached, taught = reached + len(users), taught + len(block.rows)
         late = deadline is not None and time.monotonic() > deadline
         if taught >= (FEW_CASES if late else TEACHING_CASES):
+            report["cut_short_by_clock"] |= taught < TEACHING_CASES and reached < len(cases)
             break
     width = max((block.items.shape[1] for block in blocks), default=1)
     values = np.zeros((taught, width, len(names)), dtype=np.float32)

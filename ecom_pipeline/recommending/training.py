@@ -75,6 +75,7 @@ class Trainer:
     def __init__(self, network: SequenceNetwork, log: EventSequences, settings: TrainingSettings, *, seed: int) -> None:
         self.network, self.log, self.settings = network, log, settings
         self.rng = np.random.default_rng(seed)
+        self.cut_short = False  # whether a deadline ended an epoch before its last batch
         tf.random.set_seed(seed)
         self.optimizer = LazyAdam(list(network.dense.values()), [network.embedding, network.bias], beta_2=0.99)
         counts = np.bincount(log.items, minlength=log.n_items).astype(np.float64)
@@ -110,6 +111,7 @@ class Trainer:
         losses = []
         for number, batch in enumerate(prepared):
             if deadline is not None and number and time.monotonic() > deadline:
+                self.cut_short = True
                 break
             negatives = np.unique(
                 np.searchsorted(self.cumulative, self.rng.random(settings.negatives) * self.cumulative[-1])

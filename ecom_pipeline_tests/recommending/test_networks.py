@@ -119,6 +119,7 @@ def test_a_blend_with_a_network_is_deterministic_and_survives_saving(tmp_path: P
     first.save(tmp_path)
     pd.testing.assert_frame_equal(out, NextItemRecommender.load(tmp_path).recommend(shop, k=5))
     assert "gru" in first.report()["validation"]
+    assert not first.report()["cut_short_by_clock"]
     assert first.report()["losses"]["gru"][-1] < first.report()["losses"]["gru"][0]
 
 

@@ -106,6 +106,14 @@ def test_seconds_too_few_for_every_user_are_spent_on_some_users(monkeypatch: pyt
     assert losses["gru_refitted"][0] > 0
 
 
+def test_a_report_says_whether_the_clock_took_work_from_the_fit(
+    shop: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecom_pipeline.recommending.budget.GRACE", 1e-6)  # the time is over before the first epoch is
+    slow = NextItemRecommender("simple_rnn", time_budget_s=1.0).fit(shop)
+    assert slow.report()["cut_short_by_clock"]
+
+
 def test_a_pair_counts_as_bought_only_by_its_user_inside_the_window() -> None:
     events = pd.DataFrame(
         {
