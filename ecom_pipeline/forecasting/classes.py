@@ -4,12 +4,9 @@ Belongs here: smooth, intermittent, new, dying (after Syntetos and Boylan 2005),
 model and profile by class. Does not: the promotion of one trained model over another, which the registry decides.
 """
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
-SeriesClass = Literal["smooth", "intermittent", "new", "dying", "empty"]
 INTERMITTENT_GAP = 1.32
 """Average interval between sales from which demand counts as intermittent (Syntetos and Boylan 2005)."""
 

@@ -10,7 +10,6 @@ from ecom_pipeline.orchestration.recording import Step, recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.quality.results import CheckResult, TableValidation
 
-WORST_SHOWN = 20
 CHECKS_SUFFIX = "_checks"
 
 

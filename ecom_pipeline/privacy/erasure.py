@@ -64,11 +64,6 @@ class Receipt:
     not_covered: tuple[str, ...]
     seconds: float
 
-    @property
-    def found_anything(self) -> bool:
-        """Whether the person was in the home at all."""
-        return bool(self.rows_in_landing or self.rows_in_warehouse or self.places_in_history or self.remaining)
-
 
 def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | None = None) -> tuple[Receipt, Path]:
     """Take a person out of the home, write a receipt; the receipt and its file.

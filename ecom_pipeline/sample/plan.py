@@ -10,7 +10,6 @@ import numpy as np
 FileFormat = Literal["csv", "csv.gz", "parquet"]
 TIME_ZONE = "Europe/Berlin"
 COUNTRY = "DE"
-CURRENCY = "EUR"
 PLANNED_DAYS_AHEAD = 60
 """How far beyond its last day the shop plans promotions."""
 
