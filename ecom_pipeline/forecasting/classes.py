@@ -4,6 +4,8 @@ Belongs here: smooth, intermittent, new, dying (after Syntetos and Boylan 2005),
 model and profile by class. Does not: the promotion of one trained model over another, which the registry decides.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
