@@ -82,12 +82,25 @@ def test_an_answer_of_several_rows_is_in_a_fixed_order(
 def test_a_week_of_four_units_a_day_is_twenty_eight(answers: dict[str, Answer]) -> None:
     first = named_rows(answers["what_sells_next_week"])[0]
     assert first["item_id"] == "i0"
-    assert (first["expected_units"], first["low_units"], first["high_units"]) == (28.0, 14.0, 42.0)
+    # Above the mean each day has 2 units; two days k apart go together by .5^k: the sum of the 49 pairs is 17.03.
+    assert (first["expected_units"], first["low_units"], first["high_units"]) == (
+        28.0,
+        14.0,
+        round(28 + 2 * 17.03**0.5, 1),
+    )
+    assert first["units_last_7_days"] == 28.0
+
+
+def test_every_day_ahead_has_the_last_such_weekday_beside_it(answers: dict[str, Answer]) -> None:
+    rows = named_rows(answers["how_will_the_next_days_go"])
+    assert [row["last_such_weekday"] for row in rows] == [row["last_such_weekday"] for row in rows[:7]] * 2
+    assert None not in {row["last_such_weekday"] for row in rows}
 
 
 def test_only_the_product_that_stopped_selling_is_dying(answers: dict[str, Answer]) -> None:
     (row,) = named_rows(answers["which_products_are_dying"])
     assert (row["item_id"], row["units_last_28_days"], row["days_since_sale"]) == ("i9", 0.0, 41)
+    assert row["usual_units"] == 128.0  # three times 28 days: 12 of promotion with 8 units, 72 others with 4
 
 
 def test_a_promotion_that_doubles_the_units_has_an_uplift_of_two(answers: dict[str, Answer]) -> None:
@@ -101,12 +114,13 @@ def test_the_accuracy_is_the_error_by_the_sales(answers: dict[str, Answer]) -> N
     row = named_rows(answers["how_good_are_the_forecasts"])[0]
     assert (row["level"], row["ahead"], row["wape"], row["baseline_wape"]) == ("total", "days 1 to 7", 0.556, 0.667)
     assert row["value_added"] == 0.167
+    assert row["bias"] == round((4 - 9) / 9, 3)
     assert {row["too_high"] for row in named_rows(answers["can_the_intervals_be_trusted"])} == {1.0}
 
 
 def test_the_product_with_too_little_stock_runs_out(answers: dict[str, Answer]) -> None:
     (row,) = named_rows(answers["what_will_run_out"])
-    assert (row["item_id"], row["days_left"], row["reorder_units"]) == ("i1", 0.3, 83.0)
+    assert (row["item_id"], row["days_left"], row["reorder_units"]) == ("i1", 0.3, 68.0)
 
 
 def test_the_funnel_is_by_sessions_with_a_view(answers: dict[str, Answer]) -> None:
@@ -115,6 +129,46 @@ def test_the_funnel_is_by_sessions_with_a_view(answers: dict[str, Answer]) -> No
         ("new", 280, 0.3333, 0.0),
         ("returning", 280, 0.3333, 0.0),
     ]
+
+
+def test_a_change_of_few_sessions_is_not_told(shop: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(shop.read_bytes())
+    (analysis,) = [one for one in ALL if one.name == "where_does_the_funnel_leak"]
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("UPDATE funnel_daily SET sessions_with_view = 3 WHERE user_type = 'new'").fetchall()
+        rows = named_rows(answer(connection, analysis))
+    assert [(row["user_type"], row["change"], row["noise"]) for row in rows] == [
+        ("new", None, None),
+        ("returning", 0.0, 3.7),
+    ]
+
+
+def test_a_great_order_sent_back_is_one_return(shop: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(shop.read_bytes())
+    (analysis,) = [one for one in ALL if one.name == "what_comes_back"]
+    with duckdb.connect(str(copy)) as connection:
+        before = {row["item_id"]: row["return_share"] for row in named_rows(answer(connection, analysis))}
+        connection.execute(
+            "UPDATE user_events SET quantity = 4000 WHERE event = 'return' AND item_id = 'i3' AND user_id = 'u8'"
+        ).fetchall()
+        after = {row["item_id"]: row["return_share"] for row in named_rows(answer(connection, analysis))}
+    assert after == before
+
+
+def test_cohorts_are_compared_by_the_value_of_as_many_months(shop: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(shop.read_bytes())
+    (analysis,) = [one for one in ALL if one.name == "do_customers_come_back"]
+    with duckdb.connect(str(copy)) as connection:
+        assert [row["value_first_3_months"] for row in named_rows(answer(connection, analysis))] == [None]
+        connection.execute(
+            "INSERT INTO cohort_retention SELECT basis, grain, cohort, n, period_start, 30, 9, 0.3, 1000 * n, true "
+            "FROM cohort_retention, range(2, 5) AS later(n) WHERE period = 0"
+        ).fetchall()
+        (row,) = named_rows(answer(connection, analysis))
+    assert row["value_first_3_months"] == round((100 + 50 + 2000) / 30, 2)
 
 
 def test_what_was_bought_after_the_cart_is_not_left_in_it(shop: Path) -> None:
@@ -152,6 +206,7 @@ def test_nights_are_judged_once_their_window_is_over(answers: dict[str, Answer])
     assert (row["as_of"].isoformat(), row["users"], row["buyers"]) == ("2025-06-20", 61, 60)  # type: ignore[attr-defined]
     assert row["buyers_expected"] == round(30 * 0.6 + 31 * 0.2, 1)
     assert (row["said_of_buyers"], row["said_of_others"], row["likelier"]) == (0.4, 0.2, 2.0)
+    assert (row["bought_of_all"], row["bought_of_top_tenth"]) == (round(60 / 61, 3), 1.0)
 
 
 # The files and the page
@@ -185,7 +240,7 @@ def test_the_page_holds_each_question_its_sql_and_its_answer(shop: Path) -> None
         assert f"\n## {analysis.number}. {analysis.question}\n" in page
         assert analysis.sql in page
     assert "| item_id | name | expected_units |" in page
-    assert "| i0 | Item 0 | 28 | 14 | 42 | 28 | lstm |" in page
+    assert "| i0 | Item 0 | 28 | 14 | 36.3 | 28 | 28 | lstm |" in page
     assert f"… and {9 - ROWS_SHOWN} more row." in page
 
 

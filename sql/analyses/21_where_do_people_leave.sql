@@ -1,7 +1,7 @@
 -- Question: At which products do people leave without buying?
 -- Reading: Products looked at last in sessions of the last four weeks that ended without a purchase. exit_share is the share
---   of the sessions that touched the product and ended there with nothing bought; much above the others, the product page
---   is worth a look.
+--   of the sessions that touched the product and ended there with nothing bought; extra_exits is how many that are beyond what
+--   the mean of all products would have lost. The pages at the top are worth a look: price, pictures, stock, delivery.
 WITH night AS (
   SELECT max(session_date) AS as_of FROM sessions
 ),
@@ -25,10 +25,11 @@ SELECT
   i.category,
   t.sessions,
   x.exits,
-  round(x.exits / t.sessions, 3) AS exit_share
+  round(x.exits / t.sessions, 3) AS exit_share,
+  round(x.exits - t.sessions * ((SELECT sum(exits) FROM exits) / (SELECT sum(sessions) FROM touched)), 1) AS extra_exits
 FROM exits AS x
 JOIN touched AS t ON x.item_id = t.item_id
 LEFT JOIN items AS i ON x.item_id = i.item_id
 WHERE t.sessions >= 10
-ORDER BY x.exits DESC, x.item_id
+ORDER BY extra_exits DESC, x.item_id
 LIMIT 20

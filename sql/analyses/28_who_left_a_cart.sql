@@ -1,6 +1,6 @@
 -- Question: Who left something in the cart in the last week?
 -- Reading: Products put into a cart in the seven days up to the latest event and neither taken out nor bought by that user
---   since. The dearest first: the list for a reminder.
+--   since, and that are not out of stock. The dearest first: the list for a reminder.
 WITH night AS (
   SELECT max(event_date) AS as_of FROM user_events
 ),
@@ -19,6 +19,6 @@ FROM marks AS m
 CROSS JOIN night AS n
 LEFT JOIN items AS i ON m.item_id = i.item_id
 LEFT JOIN user_rfm AS u ON m.user_id = u.user_id
-WHERE m.last_cart > coalesce(m.last_end, 0) AND m.carted_at > n.as_of - INTERVAL 6 DAY
+WHERE m.last_cart > coalesce(m.last_end, 0) AND m.carted_at > n.as_of - INTERVAL 6 DAY AND coalesce(i.stock, 1) > 0
 ORDER BY i.price DESC NULLS LAST, m.carted_at DESC, m.user_id, m.item_id
 LIMIT 20
