@@ -28,7 +28,7 @@ duckdb -readonly data/published/analytics.duckdb
 The queries are files in `sql/analyses/`; what the tables and columns mean is told by the
 [data dictionary](data-dictionary.md). The answers below are those of the sample shop, whose people, products and sales
 are **synthetic**: they show what an answer looks like and are no finding about any real shop. At most {rows} rows of
-each are shown. Made by `python -m ecom_pipeline.analyses data/published/analytics.duckdb docs/analyses.md`.
+each are shown. They are as of the last of these nights: {nights}. Made by `python -m ecom_pipeline.analyses data/published/analytics.duckdb docs/analyses.md`.
 """
 
 
@@ -118,7 +118,9 @@ def render(published: Path) -> str:
     contents = "\n".join(f"{one.number}. [{one.question}](#{anchor(one)})" for one in asked)
     with duckdb.connect(str(published), read_only=True) as connection:
         sections = [_section(one, answer(connection, one)) for one in asked]
-    return "\n".join([_HEAD.format(rows=ROWS_SHOWN), contents, "", *sections])
+        nights = connection.execute("SELECT DISTINCT as_of FROM sales_forecasts ORDER BY as_of").fetchall()
+    listed = ", ".join(night.isoformat() for (night,) in nights)
+    return "\n".join([_HEAD.format(rows=ROWS_SHOWN, nights=listed), contents, "", *sections])
 
 
 def _heading(analysis: Analysis) -> str:

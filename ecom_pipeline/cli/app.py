@@ -5,7 +5,6 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from ecom_pipeline import __version__
 from ecom_pipeline.cli import (
@@ -24,6 +23,7 @@ from ecom_pipeline.cli import (
     what_if,
 )
 from ecom_pipeline.cli.failures import NO_ROOM, CommandError, ExitCode, full_disk
+from ecom_pipeline.cli.help_pages import ReadableGroup, make_readable
 from ecom_pipeline.documents import DocumentError
 from ecom_pipeline.warehouse import WarehouseError
 
@@ -31,7 +31,7 @@ NIGHTS, RESULTS, DATA, CARE = "Nights", "What came out", "Exports of a shop", "C
 """Under which the help lists the commands."""
 
 
-class Commands(TyperGroup):
+class Commands(ReadableGroup):
     """Ends a command with one paragraph on stderr when a person can mend what went wrong; other errors are ours."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -94,6 +94,7 @@ app.command(rich_help_panel=CARE)(care.rebuild)
 app.command("forget-user", rich_help_panel=CARE)(privacy.forget_user)
 app.add_typer(models.app, name="models", rich_help_panel=CARE)
 app.add_typer(show.app, name="show", rich_help_panel=RESULTS)
+make_readable(app)
 
 
 def main() -> None:

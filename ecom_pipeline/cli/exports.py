@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.cli.failures import CommandError
 from ecom_pipeline.cli.options import QuietOption
 
 DAY = "%Y-%m-%d"
@@ -43,9 +43,11 @@ def guess(
 
 
 def generate(  # noqa: PLR0917 - options of a command, never passed by position
-    target: Annotated[Path, typer.Argument(help="Folder for the files; a new or empty one.")],
+    target: Annotated[Path, typer.Argument(help="Folder for the files; a new or empty one.", file_okay=False)],
     seed: Annotated[int, typer.Option(help="The same seed gives the same shop.")] = 1,
-    first_day: Annotated[datetime, typer.Option(formats=[DAY], help="First day of the shop.")] = datetime(2025, 1, 1),
+    first_day: Annotated[
+        datetime, typer.Option(formats=[DAY], help="First day of the shop; default: 2025-01-01.", show_default=False)
+    ] = datetime(2025, 1, 1),
     days: Annotated[int, typer.Option(min=1, help="Days of history.")] = 400,
     users: Annotated[int, typer.Option(min=1, help="Customers.")] = 5_000,
     items: Annotated[int, typer.Option(min=1, help="Products.")] = 500,
@@ -66,6 +68,8 @@ def generate(  # noqa: PLR0917 - options of a command, never passed by position
     """
     from ecom_pipeline.sample import ShopPlan, generate_shop
 
+    if target.is_dir() and any(target.iterdir()):
+        raise CommandError(f"{target} is not empty: name a new folder, so that its files do not mix with these.")
     plan = ShopPlan(
         seed=seed,
         first_day=first_day.date(),
@@ -79,12 +83,9 @@ def generate(  # noqa: PLR0917 - options of a command, never passed by position
     console = Console(quiet=quiet, highlight=False)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"{days} days", total=days)
-        try:
-            report = generate_shop(
-                target, plan, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
-            )
-        except FileExistsError as error:
-            raise CommandError(str(error), ExitCode.UNUSABLE) from None
+        report = generate_shop(
+            target, plan, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
+        )
     rows = ", ".join(f"{count:,} {feed}" for feed, count in report.rows.items())
     console.print(f"Synthetic data: {rows} in {report.files:,} files below {target}", soft_wrap=True)
     console.print(

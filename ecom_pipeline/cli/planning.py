@@ -77,10 +77,11 @@ def print_plan(plan: NightPlan) -> None:
     """The plan as a person reads it."""
     console = Console(highlight=False)
     console.print(f"[bold]The night of {plan.as_of} in {plan.home}[/bold] (nothing is done: --dry-run)", soft_wrap=True)
-    for what, files in (("new", plan.new_files), ("changed", plan.changed_files)):
+    touched = "touched files, as far as their content is new"
+    for what, files in (("new files", plan.new_files), (touched, plan.changed_files)):
         more = f" and {len(files) - FILES_NAMED} more" if len(files) > FILES_NAMED else ""
         console.print(
-            f"load      {len(files):,} {what} files{': ' if files else ''}{', '.join(files[:FILES_NAMED])}{more}",
+            f"load      {len(files):,} {what}{': ' if files else ''}{', '.join(files[:FILES_NAMED])}{more}",
             soft_wrap=True,
         )
     console.print(f"skip      {plan.known_files:,} files that are loaded already")

@@ -4,31 +4,22 @@ A forecast, a user, a product, or what is in quarantine; each reads the publishe
 """
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.cli.failures import CommandError
+from ecom_pipeline.cli.finding import Row, product_named, published_night, published_user, series_named
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
-from ecom_pipeline.settings import Home
 
-if TYPE_CHECKING:
-    import duckdb
-
-Level = Literal["total", "category", "product"]
 Measure = Literal["quantity", "revenue"]
-Row = dict[str, Any]
 
 PAST_DAYS = 42
-MANY = 8
 
 app = typer.Typer(help="One forecast, user, product or quarantined row, drawn for a terminal.", no_args_is_help=True)
 
@@ -50,8 +41,8 @@ def forecast(
 
       ecom-pipeline show forecast "espresso machine" --measure revenue --home shop
     """
-    with _published(existing_home(home)) as published:
-        level, series_id, name = _series(published, series)
+    with published_night(existing_home(home)) as published:
+        level, series_id, name = series_named(published, series)
         sold = published.rows(
             f"SELECT date, {measure} AS value FROM sales_daily WHERE level = ? AND series_id = ? AND date <= ? "
             "AND date > ? ORDER BY date",
@@ -111,8 +102,8 @@ def user(
       ecom-pipeline show user C00137 --home shop
     """
     shop = existing_home(home)
-    user_id = _published_id(shop, user_id)
-    with _published(shop) as published:
+    user_id = published_user(shop, user_id)
+    with published_night(shop) as published:
         history = published.rows(
             "SELECT e.event_ts, e.event, e.item_id, i.name, e.quantity, e.price FROM user_events e "
             "LEFT JOIN items i USING (item_id) WHERE e.user_id = ? ORDER BY e.position DESC LIMIT ?",
@@ -129,6 +120,12 @@ def user(
                 f"No user {user_id!r} did anything up to {published.as_of}. Alike are: {known or 'none'}."
             )
         told = published.rows("SELECT segment, last_purchase, frequency FROM user_rfm WHERE user_id = ?", [user_id])
+        steps = published.rows(
+            "SELECT n.likeliest, n.p_buys, n.window_days, s.description FROM next_steps n "
+            "LEFT JOIN user_segments u USING (as_of, user_id) LEFT JOIN segments s USING (as_of, segment) "
+            "WHERE n.as_of = ? AND n.user_id = ?",
+            [published.as_of, user_id],
+        )
         recommended = published.rows(
             "SELECT r.rank, r.item_id, i.name, r.reason, p.probability, p.window_days FROM recommendations r "
             "LEFT JOIN items i USING (item_id) LEFT JOIN purchase_predictions p USING (as_of, user_id, item_id) "
@@ -140,6 +137,7 @@ def user(
             {
                 "user_id": user_id,
                 "segment": told[0] if told else None,
+                "next_step": steps[0] if steps else None,
                 "history": history,
                 "recommendations": recommended,
             }
@@ -148,6 +146,13 @@ def user(
     console = Console(highlight=False)
     segment = f"{told[0]['segment']}, last bought {told[0]['last_purchase']}" if told else "has not bought yet"
     console.print(f"[bold]{_safe(user_id)}[/bold]  {segment}")
+    for step in steps:
+        console.print(
+            f"Next {step['window_days']} days: buys something with {step['p_buys']:.0%}; "
+            f"first likely {step['likeliest']}"
+            + (f". Of the segment: {_safe(step['description'])}" if step["description"] else ""),
+            soft_wrap=True,
+        )
     console.print(
         _grid(
             "What the user did last (UTC)",
@@ -191,8 +196,8 @@ def item(
 
       ecom-pipeline show item "coffee beans" --home shop
     """
-    with _published(existing_home(home)) as published:
-        item_id, _ = _product(published, product)
+    with published_night(existing_home(home)) as published:
+        item_id, _ = product_named(published, product)
         (facts,) = published.rows("SELECT * FROM items WHERE item_id = ?", [item_id])
         similar = published.rows(
             "SELECT s.rank, s.similar_item_id AS item_id, i.name, i.category, s.score FROM similar_items s "
@@ -250,7 +255,7 @@ def quarantine(
       ecom-pipeline show quarantine orders --rule unit_price_between --home shop
     """
     shop = existing_home(home)
-    with _published(shop) as published:
+    with published_night(shop) as published:
         rows = published.rows(
             "SELECT feed, rule, arg_min(reason, path) AS reason, sum(rows)::BIGINT AS rows, count(*) AS files, "
             "max(path) AS path, arg_max(first_line, path) AS line, arg_max(example, path) AS example "
@@ -260,8 +265,13 @@ def quarantine(
         )
         known = published.rows("SELECT DISTINCT feed, rule FROM quarantine_summary ORDER BY feed, rule", [])
     if not rows and (feed or rule):
-        rules = "; ".join(f"{row['feed']}: {row['rule']}" for row in known) or "nothing at all"
-        raise CommandError(f"Nothing is in quarantine for feed {feed!r} and rule {rule!r}. In quarantine are {rules}.")
+        feeds = ", ".join(dict.fromkeys(row["feed"] for row in known)) or "no feed at all"
+        rules = ", ".join(row["rule"] for row in known if row["feed"] == feed)
+        asked = " ".join(word for word in (feed, rule and f"--rule {rule}") if word)
+        raise CommandError(
+            f"Nothing is in quarantine for {asked!r}. "
+            + (f"Rules of {feed} with rows in it are {rules}." if rules else f"There are rows of {feeds}.")
+        )
     from ecom_pipeline.cli.quarantine_context import context_of
 
     context = context_of(shop.landing / rows[0]["path"], rows[0]["line"]) if feed else None
@@ -295,95 +305,6 @@ def quarantine(
             f"[dim]No lines around it: {_safe(context.why_not)}. The row as it was read:[/dim]", soft_wrap=True
         )
         console.print(Text(_printable(first["example"])), soft_wrap=True)
-
-
-class _Published:
-    """The published file of a home, open for reading, and its latest night."""
-
-    def __init__(self, connection: "duckdb.DuckDBPyConnection", as_of: date) -> None:
-        self._connection = connection
-        self.as_of = as_of
-
-    def tuples(self, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, parameters).fetchall()
-
-    def rows(self, sql: str, parameters: list[Any]) -> list[Row]:
-        answer = self._connection.execute(sql, parameters)
-        names = [column[0] for column in answer.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
-
-
-@contextmanager
-def _published(shop: Home) -> Iterator[_Published]:
-    import duckdb
-
-    if not shop.published_file.is_file():
-        raise CommandError(
-            f"{shop.published_file}: no night was published yet. Run one with: ecom-pipeline nightly --home {shop.root}"
-        )
-    connection = duckdb.connect(str(shop.published_file), read_only=True)
-    try:
-        ((as_of,),) = connection.execute("SELECT max(as_of) FROM about").fetchall()
-        if as_of is None:
-            raise CommandError(
-                f"{shop.published_file}: holds no night yet. Run one with: ecom-pipeline nightly --home {shop.root}"
-            )
-        yield _Published(connection, as_of)
-    finally:
-        connection.close()
-
-
-def _series(published: _Published, wanted: str) -> tuple[Level, str, str]:
-    """Level, id and name of what was asked for: nothing is the total, a category's name goes before a product's."""
-    if not wanted:
-        return "total", "total", "All sales"
-    categories = published.tuples(
-        "SELECT DISTINCT series_id FROM sales_daily WHERE level = 'category' AND lower(series_id) = lower(?)", [wanted]
-    )
-    if categories:
-        return "category", categories[0][0], categories[0][0]
-    item_id, name = _product(published, wanted)
-    return "product", item_id, name
-
-
-def _product(published: _Published, wanted: str) -> tuple[str, str]:
-    """Id and name of a product named by its id or by a part of its name."""
-    found = published.tuples(
-        "SELECT item_id, coalesce(name, item_id) FROM items WHERE item_id = ? OR contains(lower(name), lower(?)) "
-        "ORDER BY item_id = ? DESC, lower(name) = lower(?) DESC, last_sold DESC NULLS LAST, item_id",
-        [wanted, wanted, wanted, wanted],
-    )
-    if not found:
-        near = published.tuples(
-            "SELECT item_id, coalesce(name, item_id) FROM items "
-            "ORDER BY jaro_winkler_similarity(lower(coalesce(name, item_id)), lower(?)) DESC, item_id LIMIT 3",
-            [wanted],
-        )
-        raise CommandError(f"No product or category is called {wanted!r}. Alike are: {_named(near) or 'none'}.")
-    exact = found[0][0] == wanted or found[0][1].lower() == wanted.lower()
-    if len(found) > 1 and not exact:
-        more = f" and {len(found) - MANY} more" if len(found) > MANY else ""
-        raise CommandError(
-            f"{len(found)} products have {wanted!r} in their names: {_named(found[:MANY])}{more}. Name one by its id.",
-            ExitCode.USAGE,
-        )
-    return found[0]
-
-
-def _published_id(shop: Home, user_id: str) -> str:
-    """The id under which a user is published: its hash, where the settings ask for hashes and the key is known."""
-    from ecom_pipeline.privacy.pseudonyms import KEY_VARIABLE, LENGTH, hash_key, pseudonym
-
-    settings = shop.settings()
-    is_hash = len(user_id) == LENGTH and set(user_id) <= set("0123456789abcdef")
-    if not settings.hash_user_ids or is_hash or not os.environ.get(KEY_VARIABLE):
-        return user_id
-    key = hash_key(settings)
-    return user_id if key is None else pseudonym(user_id, key)
-
-
-def _named(products: list[tuple[Any, ...]]) -> str:
-    return ", ".join(f"{item_id} ({name})" if name != item_id else item_id for item_id, name in products)
 
 
 def _grid(title: str, columns: dict[str, str], rows: list[Row]) -> Grid:

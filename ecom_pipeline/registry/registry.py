@@ -297,9 +297,8 @@ class Registry:
     def _existing(self, model: ModelName, name: str) -> ModelVersion:
         version = self.find(model, name)
         if version is None:
-            raise RegistryError(
-                f"{model} has no version {name!r}; it has {[known.name for known in self.versions(model)]}"
-            )
+            known = ", ".join(version.name for version in self.versions(model)) or "none at all"
+            raise RegistryError(f"{model} has no version {name!r}; it has {known}.")
         return version
 
     def _registered(self, model: ModelName) -> str:

@@ -20,6 +20,8 @@ from ecom_pipeline.settings import Home
 from ecom_pipeline_tests.conftest import SMALL_SHOP, PublishedShop
 from ecom_pipeline_tests.report.conftest import HOSTILE, make_shop
 
+DESCRIPTION = "comes at weekends (80% of the events, others 20%)"
+
 
 def ecom(*arguments: str | Path) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
@@ -62,6 +64,9 @@ def test_a_series_is_found_by_id_or_by_a_part_of_its_name(home: Path) -> None:
     none = ecom("show", "forecast", "itme 7", "--home", home)
     assert none.exit_code == 4
     assert "Alike are: i7 (Item 7)" in none.stderr
+    both = ecom("show", "forecast", "group", "--home", home)
+    assert both.exit_code == 2
+    assert "3 categories (group 0, group 1, group 2) and of 0 products" in both.stderr
     gone = ecom("show", "forecast", "i9", "--home", home)
     assert "Item 9 has no quantity forecast" in gone.stderr
 
@@ -73,6 +78,8 @@ def test_a_user_is_shown_with_history_and_what_comes_next(home: Path) -> None:
     assert "10.0% in 7 days" in done.stdout
     told = json.loads(ecom("show", "user", "u1", "--events", "3", "--json", "--home", home).stdout)
     assert (len(told["history"]), [row["rank"] for row in told["recommendations"]]) == (3, [1, 2, 3, 4, 5])
+    assert "Next 7 days: buys something with 6%; first likely nothing" in done.stdout
+    assert told["next_step"] == {"likeliest": "nothing", "p_buys": 0.06, "window_days": 7, "description": DESCRIPTION}
     nobody = ecom("show", "user", "u1x", "--home", home)
     assert nobody.exit_code == 4
     assert "Alike are: u1" in nobody.stderr
@@ -113,7 +120,9 @@ def test_a_quarantined_row_is_shown_among_its_lines(home: Path) -> None:
     assert "10,i10" not in done.stdout
     wrong = ecom("show", "quarantine", "browse", "--home", home)
     assert wrong.exit_code == 4
-    assert "In quarantine are orders: no_price" in wrong.stderr
+    assert "Nothing is in quarantine for 'browse'. There are rows of orders." in wrong.stderr
+    wrong = ecom("show", "quarantine", "orders", "--rule", "price", "--home", home)
+    assert "for 'orders --rule price'. Rules of orders with rows in it are no_price." in wrong.stderr
 
 
 def test_lines_of_a_compressed_file_and_of_none(tmp_path: Path) -> None:
