@@ -25,10 +25,14 @@ What analysts ask of a shop, each as a query for the published file. Open it and
 duckdb -readonly data/published/analytics.duckdb
 ```
 
+Without the DuckDB command line, `ecom-pipeline ask 12` gives the answer to a question from your own shop, and
+`ecom-pipeline ask --sql "SELECT …"` that to a query of your own.
+
 The queries are files in `sql/analyses/`; what the tables and columns mean is told by the
 [data dictionary](data-dictionary.md). The answers below are those of the sample shop, whose people, products and sales
 are **synthetic**: they show what an answer looks like and are no finding about any real shop. At most {rows} rows of
-each are shown. They are as of the last of these nights: {nights}. Made by `python -m ecom_pipeline.analyses data/published/analytics.duckdb docs/analyses.md`.
+each are shown. They are as of the last of these nights: {nights}.
+Made by `python -m ecom_pipeline.analyses data/published/analytics.duckdb docs/analyses.md`.
 """
 
 
@@ -150,10 +154,11 @@ def _table(columns: tuple[str, ...], rows: tuple[tuple[Any, ...], ...]) -> Itera
     yield "| " + " | ".join(columns) + " |"
     yield "|" + "|".join("---:" if right else "---" for right in numeric) + "|"
     for row in rows:
-        yield "| " + " | ".join(_cell(value) for value in row) + " |"
+        yield "| " + " | ".join(cell(value).replace("|", "\\|").replace("\n", " ") for value in row) + " |"
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """One value of an answer as people read it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -164,7 +169,7 @@ def _cell(value: Any) -> str:
         return value.isoformat(sep=" ", timespec="minutes")
     if isinstance(value, date):
         return value.isoformat()
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return str(value)
 
 
 if __name__ == "__main__":

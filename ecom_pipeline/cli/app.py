@@ -8,6 +8,7 @@ import typer
 
 from ecom_pipeline import __version__
 from ecom_pipeline.cli import (
+    ask,
     care,
     exports,
     homes,
@@ -80,6 +81,7 @@ app.command(rich_help_panel=NIGHTS)(rescoring.rescore)
 app.command(rich_help_panel=NIGHTS)(web.ui)
 app.command(rich_help_panel=RESULTS)(status.status)
 app.command(rich_help_panel=RESULTS)(report.report)
+app.command(rich_help_panel=RESULTS)(ask.ask)
 app.command(rich_help_panel=RESULTS)(tables.export)
 app.command(rich_help_panel=RESULTS)(what_if.scenario)
 app.command(rich_help_panel=RESULTS)(what_if.reorder)

@@ -16,6 +16,7 @@ from rich.text import Text
 from ecom_pipeline.cli.failures import CommandError
 from ecom_pipeline.cli.finding import Row, product_named, published_night, published_user, series_named
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
+from ecom_pipeline.cli.printing import printable, safe
 
 Measure = Literal["quantity", "revenue"]
 
@@ -71,7 +72,7 @@ def forecast(
 
     console = Console(highlight=False)
     console.print(
-        f"[bold]{_safe(name)}[/bold]  {measure} a day, {sold[0]['date'] if sold else '-'} to {ahead[-1]['date']}"
+        f"[bold]{safe(name)}[/bold]  {measure} a day, {sold[0]['date'] if sold else '-'} to {ahead[-1]['date']}"
     )
     room = max(20, console.width - 12)
     past = [Day(sold=row["value"]) for row in sold][-max(0, room - len(ahead)) :]
@@ -145,12 +146,12 @@ def user(
         return
     console = Console(highlight=False)
     segment = f"{told[0]['segment']}, last bought {told[0]['last_purchase']}" if told else "has not bought yet"
-    console.print(f"[bold]{_safe(user_id)}[/bold]  {segment}")
+    console.print(f"[bold]{safe(user_id)}[/bold]  {segment}")
     for step in steps:
         console.print(
             f"Next {step['window_days']} days: buys something with {step['p_buys']:.0%}; "
             f"first likely {step['likeliest']}"
-            + (f". Of the segment: {_safe(step['description'])}" if step["description"] else ""),
+            + (f". Of the segment: {safe(step['description'])}" if step["description"] else ""),
             soft_wrap=True,
         )
     console.print(
@@ -214,14 +215,14 @@ def item(
         _print_json({"item": facts, "similar": similar, "expected_units_next_7_days": expected})
         return
     console = Console(highlight=False)
-    console.print(f"[bold]{_safe(facts['name'] or item_id)}[/bold]  {item_id}")
+    console.print(f"[bold]{safe(facts['name'] or item_id)}[/bold]  {item_id}")
     shown = {
         name: facts[name]
         for name in ("category", "brand", "price", "stock", "first_seen", "last_sold")
         if facts[name] is not None
     }
     console.print(
-        "  ".join(f"[dim]{name.replace('_', ' ')}[/dim] {_safe(value)}" for name, value in shown.items()),
+        "  ".join(f"[dim]{name.replace('_', ' ')}[/dim] {safe(value)}" for name, value in shown.items()),
         soft_wrap=True,
     )
     if expected is None:
@@ -294,17 +295,17 @@ def quarantine(
         return
     first = rows[0]
     console.print(f"[bold]{first['feed']}, {first['rule']}[/bold]  {first['rows']:,} rows in {first['files']:,} files")
-    console.print(_safe(first["reason"]), soft_wrap=True)
+    console.print(safe(first["reason"]), soft_wrap=True)
     where = f", line {first['line']}" if first["line"] else ""
-    console.print(f"\n{_safe(first['path'])}{where}", style="dim")
+    console.print(f"\n{safe(first['path'])}{where}", style="dim")
     for number, text in context.lines:
         mark, style = ("▶", "bold yellow") if number == first["line"] else (" ", "")
-        console.print(Text(f"{mark} {number:>8}  {_printable(text)}", style=style), soft_wrap=True)
+        console.print(Text(f"{mark} {number:>8}  {printable(text)}", style=style), soft_wrap=True)
     if context.why_not:
         console.print(
-            f"[dim]No lines around it: {_safe(context.why_not)}. The row as it was read:[/dim]", soft_wrap=True
+            f"[dim]No lines around it: {safe(context.why_not)}. The row as it was read:[/dim]", soft_wrap=True
         )
-        console.print(Text(_printable(first["example"])), soft_wrap=True)
+        console.print(Text(printable(first["example"])), soft_wrap=True)
 
 
 def _grid(title: str, columns: dict[str, str], rows: list[Row]) -> Grid:
@@ -314,22 +315,8 @@ def _grid(title: str, columns: dict[str, str], rows: list[Row]) -> Grid:
             heading, justify="right" if key in ("rank", "rows", "files", "score") else "left", overflow="fold"
         )
     for row in rows:
-        grid.add_row(*(Text("" if row[key] is None else _printable(row[key])) for key in columns))
+        grid.add_row(*(Text("" if row[key] is None else printable(row[key])) for key in columns))
     return grid
-
-
-def _printable(value: object) -> str:
-    """Text without characters that would command the terminal: names and rows are the shop's and may hold any."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
-    )
-
-
-def _safe(value: object) -> str:
-    """Text that Rich prints as it is: names may hold what it takes for markup."""
-    from rich.markup import escape
-
-    return escape(_printable(value))
 
 
 def _print_json(told: object) -> None:

@@ -197,6 +197,8 @@ def print_summary(console: Console, summary: NightSummary, run: NightRun) -> Non
     for query in summary.queries:
         console.print(f"\n[bold]{query.question}[/bold]\n{query.sql};")
         console.print(_answer_grid(query))
+    home = Path(summary.published_file).parents[1]
+    console.print(f"\nWhat else people ask: [bold]ecom-pipeline ask --home {home}[/bold]", soft_wrap=True)
 
 
 def _accuracy_grid(accuracy: tuple[Accuracy, ...]) -> Grid:
