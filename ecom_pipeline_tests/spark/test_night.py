@@ -1,0 +1,70 @@
+"""A whole night with `engine: spark`: started from the terminal, published to the same file, the same as DuckDB's."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import yaml
+
+from ecom_pipeline.contracts import PUBLISHED_TABLES
+from ecom_pipeline.registry import Registry
+from ecom_pipeline.settings import Home
+from ecom_pipeline.spark.cluster import LocalCluster
+from ecom_pipeline_tests.conftest import SMALL_SHOP
+from ecom_pipeline_tests.spark.comparing import RELATIVE, differences
+from ecom_pipeline_tests.spark.conftest import ON_A_CLUSTER, OPTIONS
+from ecom_pipeline_tests.spark.shops import MADE_BY_SQL
+
+pytestmark = [*ON_A_CLUSTER]
+COMPARED = {
+    name: declared
+    for name, declared in PUBLISHED_TABLES.items()
+    if declared.name in MADE_BY_SQL or declared.name in ("recommendations", "purchase_predictions", "sales_forecasts")
+}
+SCORES = 1e-6
+"""Scores are float32: their last bits depend on how many users are multiplied at once."""
+
+
+def night(home: Home) -> dict[str, pa.Table]:
+    """Run the last night of the small shop as a command of its own; the published tables."""
+    command = [sys.executable, "-m", "ecom_pipeline", "nightly"]
+    ran = subprocess.run(
+        [*command, "--home", str(home.root), "--as-of", str(SMALL_SHOP.last_day)],
+        env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    with duckdb.connect(str(home.published_file), read_only=True) as connection:
+        return {name: connection.execute(f"SELECT * FROM {name}").to_arrow_table() for name in COMPARED}
+
+
+def test_a_night_on_the_cluster_publishes_what_duckdb_publishes(
+    cluster: LocalCluster, copy_of_shop: Callable[[], Home], storage_root: Path
+) -> None:
+    home = copy_of_shop()
+    registry = Registry(home, home.settings())
+    version = registry.versions("next_item")[-1]
+    registry.promote("next_item", version.name, reason="workers rank with a promoted model")
+    expected = night(home)
+
+    settings = yaml.safe_load(home.settings_file.read_text(encoding="utf-8"))
+    settings |= {"engine": "spark", "spark_master": cluster.url, "spark_storage": str(storage_root)}
+    home.settings_file.write_text(yaml.safe_dump(settings | {"spark_options": OPTIONS}), encoding="utf-8")
+    found = night(home)
+
+    made_there = {folder.name for folder in storage_root.iterdir()}
+    assert made_there >= {"feat_user_events", "feat_sales_daily", "funnel_daily", "core_events", "ranked_items"}
+    assert set(found["recommendations"]["model_version"].to_pylist()) == {version.name}
+    assert [
+        difference
+        for name, declared in COMPARED.items()
+        for difference in differences(
+            declared, expected[name], found[name], relative=SCORES if name == "recommendations" else RELATIVE
+        )
+    ] == []
