@@ -91,6 +91,7 @@ def main() -> None:
         "--work", type=Path, required=True, help="folder for the homes; started again, it goes on there"
     )
     parser.add_argument("--moments", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=None, help="stop after so long; started again, it goes on")
     parser.add_argument("--weeks", type=int, default=10, help="weeks of orders in the home")
     parser.add_argument("--one-in", type=int, default=25, help="keep one product in so many")
     parser.add_argument("--chain", type=int, default=1, help="kills in a row before the night may end")
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--no-control", action="store_true", help="do not try first that two undisturbed nights agree")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    began = time.monotonic()
     preload()
     plan = prepare(
         arguments.work,
@@ -110,6 +112,8 @@ def main() -> None:
     journal = arguments.work / "moments.jsonl"
     done = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     for number in range(len(done), arguments.moments):
+        if arguments.minutes is not None and time.monotonic() - began > 60 * arguments.minutes:
+            break
         is_last = (number + 1) % arguments.chain == 0 or number + 1 == arguments.moments
         moment = try_moment(arguments.work, plan, number=number, seed=arguments.seed, ends_chain=is_last)
         done.append(asdict(moment))
