@@ -113,7 +113,11 @@ def train(
     deadline: float | None = None,
     on_step: Callable[[float], None] | None = None,
 ) -> TrainingLog:
-    """Run `steps` updates, rate rising linearly, then falling as a cosine; a deadline (monotonic) ends it early."""
+    """Run `steps` updates, rate rising linearly, then falling as a cosine; a deadline (monotonic) ends it early.
+
+    Raises:
+        ArithmeticError: if a loss is not a finite number: the training has diverged.
+    """
     windows = training_windows(tables, geometry, limit)
     if windows.total == 0:
         return TrainingLog()
@@ -127,6 +131,8 @@ def train(
         arrays = batch_arrays(tables, geometry, series, origin, limit=limit, weight=weight)
         now = rate * min(1.0, (k + 1) / max(warmup, 1)) * (0.5 + 0.5 * np.cos(np.pi * k / steps))
         bucket.append(step(arrays, (seed % 2**31, k), float(now)))
+        if not np.isfinite(bucket[-1]):
+            raise ArithmeticError("the training of the network diverged: its loss is not a finite number")
         if len(bucket) == 10:
             log.losses.append(float(np.mean(bucket)))
             bucket = []

@@ -27,7 +27,12 @@ from urllib.parse import urlsplit
 
 from ecom_pipeline.settings import Home
 
-Kind = Literal["failure", "recovery"]
+Kind = Literal["failure", "recovery", "warning"]
+_SAID: dict[Kind, str] = {
+    "failure": "failed.",
+    "recovery": "is well again.",
+    "warning": "was published, with a warning:",
+}
 URL_VARIABLE = "ECOM_PIPELINE_ALERT_URL"
 EMAIL_VARIABLE = "ECOM_PIPELINE_ALERT_EMAIL"
 SMTP_VARIABLE = "ECOM_PIPELINE_SMTP"
@@ -52,9 +57,8 @@ class Alert:
     @property
     def text(self) -> str:
         """One line for people."""
-        what = "failed" if self.kind == "failure" else "is well again"
         night = f" for the night {self.night}" if self.night is not None else ""
-        return f"{self.shop}: {self.job}{night} {what}. {self.message}".strip()
+        return f"{self.shop}: {self.job}{night} {_SAID[self.kind]} {self.message}".strip()
 
 
 def alert_of(kind: Kind, home: Home, *, job: str, night: str | None, run_id: str, message: str) -> Alert:

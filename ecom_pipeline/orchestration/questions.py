@@ -20,11 +20,16 @@ from ecom_pipeline.quality import (
     check_model_cutoffs,
     check_recommendations,
     check_track_record,
+    check_trainings,
     validate,
 )
 from ecom_pipeline.quality.health import FeedTable
+from ecom_pipeline.registry import Registry
+from ecom_pipeline.registry.manifest import MODEL_NAMES
 from ecom_pipeline.sources.profile import Feed, SourceProfile
 
+TRAININGS = "trainings"
+"""The check that alerts tell of, although it does not keep a night from being published."""
 MADE_BY_MODELS = (
     "sales_forecasts",
     "recommendations",
@@ -116,6 +121,14 @@ def _beyond_contract() -> dict[str, list[Question]]:
             deps=("feat_sales_daily",),
         )
     ]
+    questions["model_versions"] = [
+        Question(
+            name=TRAININGS,
+            description="The last training of every model ended with a model: no loss that is no number, enough data.",
+            blocking=False,
+            ask=_ask_trainings,
+        )
+    ]
     questions["recommendations"].append(
         Question(
             name="complete",
@@ -144,6 +157,13 @@ def _health(name: FeedTable, feed: Feed) -> Question:
 
 def _ask_cutoffs(declared: Table, shop: Shop, step: Step) -> TableValidation:
     return check_model_cutoffs(shop.warehouse, declared, as_of=step.as_of, run_id=step.run_id)
+
+
+def _ask_trainings(shop: Shop, step: Step) -> TableValidation:
+    registry = Registry(shop.home, shop.settings)
+    versions = [registry.latest(model, step.as_of) for model in MODEL_NAMES]
+    trained_last = [version for version in versions if version is not None]
+    return check_trainings(shop.warehouse, trained_last, as_of=step.as_of, run_id=step.run_id)
 
 
 def _with_settings(check: Callable[..., TableValidation]) -> Callable[[Shop, Step], TableValidation]:

@@ -9,7 +9,13 @@ import dagster as dg
 
 from ecom_pipeline.definitions import build_defs
 from ecom_pipeline.operations.alerts import Kind, is_wanted
-from ecom_pipeline.orchestration.alerting import LONGEST_MESSAGE, TOLD_TAG, failed_before, tell
+from ecom_pipeline.orchestration.alerting import (
+    LONGEST_MESSAGE,
+    TOLD_TAG,
+    failed_before,
+    newly_wrong_trainings,
+    tell,
+)
 from ecom_pipeline.orchestration.crashed_runs import DIED, mark_dead_runs
 from ecom_pipeline.orchestration.instance import instance_of
 from ecom_pipeline.orchestration.jobs import NIGHTLY_JOB
@@ -116,13 +122,18 @@ def run_night(
 
 
 def _tell(home: Home, instance: dg.DagsterInstance, run_id: str, failures: tuple[Failure, ...]) -> None:
-    """Send an alert if the run failed, or if it is the first that did not; the daemon's sensors then leave it alone."""
+    """Send an alert if the run failed, is the first that did not, or trained badly; the sensors then leave it alone."""
     run = instance.get_run_by_id(run_id)
-    if run is None or not is_wanted() or not (failures or failed_before(instance, run)):
+    if run is None or not is_wanted():
         return
-    first = next((failure for failure in failures if not failure.blocked), failures[0]) if failures else None
-    message = f"{first.step}: {first.message}"[:LONGEST_MESSAGE] if first is not None else ""
-    _tell_of(home, instance, run, "failure" if failures else "recovery", message)
+    if failures:
+        first = next((failure for failure in failures if not failure.blocked), failures[0])
+        _tell_of(home, instance, run, "failure", f"{first.step}: {first.message}"[:LONGEST_MESSAGE])
+        return
+    if failed_before(instance, run):
+        _tell_of(home, instance, run, "recovery", "")
+    if wrong := newly_wrong_trainings(instance, run):
+        _tell_of(home, instance, run, "warning", wrong)
 
 
 def _tell_of(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun, kind: Kind, message: str) -> None:

@@ -158,7 +158,7 @@ def _train_if_due(
             on_progress=lambda stage, share: progress(f"{stage} on all days", 0.6 + 0.35 * share),
         )
     except (ForecastingError, ArithmeticError) as error:
-        return register(Verdict("rejected", f"training failed: {error}"))
+        return register(Verdict("rejected", f"the training went wrong: {error}"))
 
     def save(folder: Path) -> None:
         serving.save(folder / SERVING)

@@ -4,12 +4,13 @@
     python -m ecom_pipeline_tests.bad_input.fuzz --cases 200000
 
 Whatever is thrown at them, readers end with rows in core or quarantine or with a refused file, and documents end with
-an error that names them. The command prints how many cases each target was given; a case that breaks a promise ends it
-with hypothesis' smallest example. The tests run the same targets for some seconds.
+an error that names them. The command prints how many cases each target was given, however it ends; a case that
+breaks a promise ends it with hypothesis' smallest example. The tests run the same targets for some seconds.
 """
 
 import argparse
 import itertools
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -208,19 +209,37 @@ def main() -> None:
     """Fuzz for as many cases as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=200_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the first; batches count up from it")
+    parser.add_argument("--minutes", type=float, default=None, help="end after so long, with what was tried by then")
     arguments = parser.parse_args()
-    total = 0
-    with targets() as all_targets:
-        for name, (target, strategy) in all_targets.items():
-            began, cases, start = time.monotonic(), 0, arguments.seed
-            while cases < SHARES[name] * arguments.cases:
-                examples = 2_000 if name != "rows" else 25
-                cases += fuzz(target, strategy, examples=examples, start=start)
-                start += 1
-            total += cases
-            print(f"{name:12s} {cases:8,} cases, nothing broken, {time.monotonic() - began:.0f} s", flush=True)
-    print(f"total        {total:8,} cases")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ends = None if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
+    tried = dict.fromkeys(SHARES, 0)
+    try:
+        with targets() as all_targets:
+            fuzz_all(all_targets, tried, cases=arguments.cases, first_seed=arguments.seed, ends=ends)
+    finally:  # also when it is interrupted, or something broke
+        print(*(f"{name:12s} {cases:8,} cases" for name, cases in tried.items()), sep="\n")
+        print(f"total        {sum(tried.values()):8,} cases", flush=True)
+    print("nothing broken")
+
+
+def fuzz_all(
+    all_targets: dict[str, tuple[Target, Any]],
+    tried: dict[str, int],
+    *,
+    cases: int,
+    first_seed: int,
+    ends: float | None,
+) -> None:
+    """Batches of all targets in turn, so that each has its share whenever it ends; counts the cases in `tried`."""
+    starts = itertools.count(first_seed)
+    while sum(tried.values()) < cases and (ends is None or time.monotonic() < ends):
+        # the target that is farthest behind its share
+        name = min(tried, key=lambda one: tried[one] / SHARES[one])
+        target, strategy = all_targets[name]
+        examples = 2_000 if name != "rows" else 25
+        tried[name] += fuzz(target, strategy, examples=examples, start=next(starts))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pytest
 import yaml
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES
@@ -90,6 +91,31 @@ def trade(
     return rows
 
 
+def robot(events: int, *, items: int = 6, first: int = 0, last: int = 0) -> list[View]:
+    """So many looks of one user, who never sleeps, spread over some days."""
+    a_day = -(-events // (last - first + 1))
+    return [
+        View("robot", f"item{n % items}", at(first + n // a_day, 4) + timedelta(seconds=n % a_day * 60_000 // a_day))
+        for n in range(events)
+    ]
+
+
+def losses_become_nan(patch: pytest.MonkeyPatch) -> None:
+    """From now on every loss of every network is no number."""
+    from ecom_pipeline.forecasting import network
+    from ecom_pipeline.recommending import training
+
+    of_sales, of_items = network.loss_of, training.sampled_softmax
+    patch.setattr(network, "loss_of", lambda *parts: of_sales(*parts) * float("nan"))
+    patch.setattr(training, "sampled_softmax", lambda *parts: of_items(*parts) * float("nan"))
+
+
+def change(home: Home, **settings: Any) -> None:
+    """Change settings of the home."""
+    kept = yaml.safe_load(home.settings_file.read_text(encoding="utf-8"))
+    home.settings_file.write_text(yaml.safe_dump(kept | settings), encoding="utf-8")
+
+
 def open_home(root: Path, *, zone: str = "America/New_York", **settings: Any) -> Home:
     """A home with nothing in landing."""
     home = Home(root)
@@ -126,6 +152,18 @@ def ask(home: Home, sql: str) -> list[tuple[Any, ...]]:
     """Rows of a query on the published file."""
     with duckdb.connect(str(home.published_file), read_only=True) as connection:
         return connection.execute(sql).fetchall()
+
+
+def warned(home: Home, n: int) -> set[str]:
+    """The expectations that the night of day `n` did not meet."""
+    sql = f"SELECT expectation FROM validation_results WHERE as_of = DATE '{day(n)}' AND NOT success"
+    return {name for (name,) in ask(home, sql)}
+
+
+def sold(home: Home) -> int:
+    """Pieces sold on all days."""
+    ((quantity,),) = ask(home, "SELECT coalesce(sum(quantity), 0) FROM sales_daily WHERE level = 'total'")
+    return int(quantity)
 
 
 _NONE_MAY_BE = {

@@ -2,10 +2,7 @@
 
 import json
 import smtplib
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +12,10 @@ import pytest
 from ecom_pipeline.operations import alerts
 from ecom_pipeline.operations.alerts import Alert, alert_of, send
 from ecom_pipeline.operations.step_log import log_step
-from ecom_pipeline.orchestration.alerting import alert_sensors, failed_before
-from ecom_pipeline.orchestration.running import run_night
+from ecom_pipeline.orchestration.alerting import alert_sensors, failed_before, newly_wrong_trainings
+from ecom_pipeline.orchestration.questions import TRAININGS
 from ecom_pipeline.settings import Home
-from ecom_pipeline_tests.conftest import SMALL_SHOP
-
-SECRET = "T0K3N-of-the-webhook"  # noqa: S105 - made up
-
-
-class Server:
-    """Answers with the statuses that it is told, and keeps what it got."""
-
-    def __init__(self) -> None:
-        self.answers: list[int] = []
-        self.pause = 0.0
-        self.got: list[dict[str, Any]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                time.sleep(outer.pause)
-                status = outer.answers.pop(0) if outer.answers else 200
-                if status == 200:
-                    outer.got.append(json.loads(body))
-                try:
-                    self.send_response(status)
-                    self.end_headers()
-                except (BrokenPipeError, ConnectionResetError):
-                    return
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}/hook/{SECRET}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    made = Server()
-    monkeypatch.setenv(alerts.URL_VARIABLE, made.url)
-    monkeypatch.delenv(alerts.EMAIL_VARIABLE, raising=False)
-    monkeypatch.setattr(alerts, "PAUSES_SECONDS", (0.01, 0.01))
-    yield made
-    made.close()
+from ecom_pipeline_tests.operations.conftest import SECRET, Server
 
 
 def an_alert(home: Home, message: str = "core: the disk is full") -> Alert:
@@ -173,7 +119,7 @@ def test_the_sensors_tell_of_a_failure_and_of_the_first_success_after_it(server:
     def nightly() -> None:
         work()
 
-    failure, recovery = alert_sensors(home, default_status=dg.DefaultSensorStatus.RUNNING)
+    failure, recovery, _ = alert_sensors(home, default_status=dg.DefaultSensorStatus.RUNNING)
     with dg.DagsterInstance.ephemeral() as instance:
         failed = nightly.execute_in_process(instance=instance, raise_on_error=False)
         assert isinstance(failure, dg.RunStatusSensorDefinition)
@@ -194,24 +140,41 @@ def test_the_sensors_tell_of_a_failure_and_of_the_first_success_after_it(server:
     assert [(got["kind"], got["job"]) for got in server.got] == [("failure", "nightly"), ("recovery", "nightly")]
 
 
-def test_a_night_from_the_command_line_tells_of_itself_and_logs_its_steps(
-    copy_of_shop: Callable[[], Home], server: Server
+def test_a_training_that_goes_wrong_is_told_once_and_again_when_something_else_goes_wrong(
+    server: Server, tmp_path: Path
 ) -> None:
-    home = copy_of_shop()
-    whole = home.warehouse_file.read_bytes()
-    home.warehouse_file.write_bytes(b"not a database")
-    assert not run_night(home, SMALL_SHOP.last_day).succeeded
-    home.warehouse_file.write_bytes(whole)
-    assert run_night(home, SMALL_SHOP.last_day).succeeded
-    assert [got["kind"] for got in server.got] == ["failure", "recovery"]
-    assert "rebuilt from landing" in server.got[0]["message"]
-    lines = [
-        json.loads(line) for log in (home.root / "logs").glob("steps-*.jsonl") for line in log.read_text().splitlines()
+    home = Home(tmp_path / "shop")
+    observed = ""
+
+    @dg.asset
+    def model_versions() -> None:
+        """Of a night."""
+
+    @dg.asset_check(asset=model_versions, name=TRAININGS)
+    def trainings() -> dg.AssetCheckResult:
+        passed = not observed
+        return dg.AssetCheckResult(
+            passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata={"observed": observed or "fine"}
+        )
+
+    definitions = dg.Definitions(
+        assets=[model_versions], asset_checks=[trainings], jobs=[dg.define_asset_job("nightly", selection="*")]
+    )
+    _, _, training = alert_sensors(home, default_status=dg.DefaultSensorStatus.RUNNING)
+    assert isinstance(training, dg.RunStatusSensorDefinition)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for night, observed in enumerate(  # noqa: B007 - the check reads it
+            ("", "next_item 2024-01-02: diverged", "next_item 2024-01-03: diverged", "next_item: no rows", "")
+        ):
+            run = definitions.resolve_job_def("nightly").execute_in_process(instance=instance)
+            event = run.get_run_success_event()
+            training(dg.build_run_status_sensor_context("training_alert", event, instance, run.dagster_run))
+            assert bool(newly_wrong_trainings(instance, run.dagster_run)) == (night in (1, 3))
+    assert [(got["kind"], got["message"]) for got in server.got] == [
+        ("warning", "next_item 2024-01-02: diverged"),
+        ("warning", "next_item: no rows"),
     ]
-    of_night = [line for line in lines if line["run"] == server.got[1]["run_id"]]
-    assert {line["event"] for line in of_night} == {"started", "succeeded"}
-    assert {line["as_of"] for line in of_night} == {SMALL_SHOP.last_day.isoformat()}
-    assert {"raw", "core", "next_item", "analytics"} <= {line["asset"] for line in of_night}
+    assert server.got[0]["text"] == "shop: nightly was published, with a warning: next_item 2024-01-02: diverged"
 
 
 def test_a_failed_step_is_logged_with_the_first_line_of_its_error(tmp_path: Path) -> None:

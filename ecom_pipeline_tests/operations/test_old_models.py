@@ -1,4 +1,4 @@
-"""Models that older code wrote: loading one says what to do, and a night trains anew instead of asking it."""
+"""Models that older code wrote: loading one says what to do, and a night's steps train anew instead of asking it."""
 
 import hashlib
 import json
@@ -8,11 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
-from typer.testing import CliRunner
 
-from ecom_pipeline.cli import app
 from ecom_pipeline.forecasting import ForecastingError, SalesForecaster
 from ecom_pipeline.operations.doctor import examine
 from ecom_pipeline.recommending import NextItemRecommender
@@ -20,6 +17,10 @@ from ecom_pipeline.recommending.storage import ModelFolderError
 from ecom_pipeline.registry import ModelVersion, Registry
 from ecom_pipeline.registry.manifest import MANIFEST_FILE, MODEL_NAMES
 from ecom_pipeline.settings import Home
+from ecom_pipeline.steps.forecast import forecast_sales, train_forecaster
+from ecom_pipeline.steps.recommend import recommend
+from ecom_pipeline.steps.recommend_training import train_recommender
+from ecom_pipeline.warehouse import open_warehouse
 from ecom_pipeline_tests.conftest import SMALL_SHOP
 
 FORMAT_KEYS = ("format", "format_version")
@@ -82,20 +83,23 @@ def test_a_model_whose_files_are_not_those_of_any_version_is_named(older: Home, 
             load(Path(shutil.copytree(older.landing, tmp_path / error.__name__)))
 
 
-def test_a_night_with_models_of_older_code_trains_anew_and_publishes(older: Home) -> None:
+def test_the_steps_of_a_night_with_models_of_older_code_train_anew_and_never_ask_them(older: Home) -> None:
     assert {model: [one.decision for one in found] for model, found in versions(older).items()} == {
         "sales_forecaster": ["promoted"],
         "next_item": ["promoted"],
     }
-    night = ["nightly", "--home", str(older.root), "--as-of", str(SMALL_SHOP.last_day), "--quiet"]
-    done = CliRunner().invoke(app, night)
-    assert done.exit_code == 0, done.output
+    settings, night = older.settings(), SMALL_SHOP.last_day
+    with open_warehouse(older.warehouse_file, settings) as warehouse:
+        for train, publish in ((train_forecaster, forecast_sales), (train_recommender, recommend)):
+            train(warehouse, home=older, settings=settings, as_of=night)
+            publish(warehouse, home=older, settings=settings, as_of=night)
+        spoke = {
+            model: warehouse.rows(f"SELECT DISTINCT model_version FROM {name}")
+            for model, name in (("sales_forecaster", "sales_forecasts"), ("next_item", "recommendations"))
+        }
     for model, (before, after) in versions(older).items():
         assert before.name != after.name, model
         assert after.usable
         assert "champion" not in after.reason, "it met the baseline alone"
-    with duckdb.connect(str(older.published_file), read_only=True) as connection:
-        for name, model in (("sales_forecasts", "sales_forecaster"), ("recommendations", "next_item")):
-            spoke = connection.execute(f"SELECT DISTINCT model_version FROM {name}").fetchall()
-            assert spoke == [(versions(older)[model][-1].name,)]
+        assert spoke[model] == [(after.name,)]
     assert [found for found in examine(older) if found.level == "damaged"] == []

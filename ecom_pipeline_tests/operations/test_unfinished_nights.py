@@ -1,4 +1,4 @@
-"""Nights that did not end: their results are published by nobody else, and past nights do not turn the clock back."""
+"""Nights that did not end, past nights, and clocks set back: nothing unfinished is published, nothing new is missed."""
 
 import shutil
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ecom_pipeline.definitions import build_defs
+from ecom_pipeline.operations.health import health_of
 from ecom_pipeline.orchestration.instance import instance_of
 from ecom_pipeline.orchestration.jobs import INGEST_JOB
 from ecom_pipeline.orchestration.observing import SilentObserver
@@ -13,7 +14,9 @@ from ecom_pipeline.orchestration.running import NO_CONSOLE_LOG, run_night
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.publishing import night_that_did_not_end, nights_by_end
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
-from ecom_pipeline_tests.operations.odd_shops import ask, day, land, night, open_home, trade
+from ecom_pipeline_tests.operations.odd_shops import ask, day, land, night, open_home, sold, trade
+
+DAYS_BACK = 30
 
 
 class StopsAt(SilentObserver):
@@ -69,6 +72,7 @@ def two_nights(tmp_path_factory: pytest.TempPathFactory) -> Home:
     land(home, "first", trade(0, 1))
     night(home, 0)
     night(home, 1)
+    assert ask(home, "SELECT DISTINCT fallback FROM sales_forecasts") == [(True,)], "too little history for a network"
     return home
 
 
@@ -87,7 +91,9 @@ def nights_of(home: Home) -> list[object]:
     return [row[0] for row in ask(home, "SELECT DISTINCT as_of FROM sales_forecasts ORDER BY as_of")]
 
 
-def test_half_a_night_is_published_neither_between_nights_nor_by_another_night(home: Home) -> None:
+def test_half_a_night_is_published_neither_between_nights_nor_by_a_past_night_that_is_run_again(home: Home) -> None:
+    standing = ("sales_daily", "user_events", "sessions", "items", "funnel_daily", "cohort_retention", "user_rfm")
+    tables = {name: ask(home, f"SELECT * FROM {name} ORDER BY ALL") for name in standing}
     land(home, "second", trade(2, 2, seed=1))
     stopped = run_night(home, day(2), observer=StopsAt("recommendations"))
     assert not stopped.succeeded
@@ -97,10 +103,10 @@ def test_half_a_night_is_published_neither_between_nights_nor_by_another_night(h
     ingest(home)
     assert home.published_file.read_bytes() == before
 
-    night(home, 1)
+    night(home, 0)
     assert nights_of(home) == [day(0), day(1)]
     assert ask(home, "SELECT as_of, nights FROM about") == [(day(1), 2)]
-    assert ask(home, "SELECT max(date) FROM sales_daily") == [(day(1),)]
+    assert {name: ask(home, f"SELECT * FROM {name} ORDER BY ALL") for name in standing} == tables
 
 
 def test_files_that_arrive_between_nights_make_no_night(home: Home) -> None:
@@ -113,9 +119,31 @@ def test_files_that_arrive_between_nights_make_no_night(home: Home) -> None:
     assert ask(home, "SELECT count(DISTINCT as_of) FROM validation_results") == [(3,)], "two nights, and today's files"
 
 
-def test_a_past_night_that_is_run_again_leaves_everything_else_with_the_last_one(home: Home) -> None:
-    standing = ("sales_daily", "user_events", "sessions", "items", "funnel_daily", "cohort_retention", "user_rfm")
-    before = {name: ask(home, f"SELECT * FROM {name} ORDER BY ALL") for name in standing}
-    night(home, 0)
-    assert {name: ask(home, f"SELECT * FROM {name} ORDER BY ALL") for name in standing} == before
-    assert ask(home, "SELECT as_of FROM about") == [(day(1),)]
+def set_clock_back(home: Home) -> None:
+    """Move what the warehouse remembers into the future; as if the clock had been set back since."""
+    moved = f"+ INTERVAL {DAYS_BACK} DAY"
+    with open_warehouse(home.warehouse_file, home.settings()) as warehouse:
+        warehouse.run(f"UPDATE ingest_files SET loaded_at = loaded_at {moved}, modified_at = modified_at {moved}")
+        warehouse.run(f"UPDATE runs SET started_at = started_at {moved}")
+        warehouse.run(f"UPDATE about SET published_at = published_at {moved}")
+
+
+def test_after_the_clock_was_set_back_bad_files_still_stop_the_night_and_mended_ones_are_loaded(home: Home) -> None:
+    set_clock_back(home)
+    before, published = sold(home), home.published_file.read_bytes()
+    land(home, "second", more := trade(2, 2, seed=1))
+    file = home.landing / "orders" / "second.csv"
+    good = file.read_text()
+    file.write_text(good.replace("2.5", "cheap"))
+    run = run_night(home, day(2))
+    assert run.blocked
+    assert any("of new files are bad" in check.sentence for check in run.failed_checks)
+    assert home.published_file.read_bytes() == published
+
+    file.write_text(good)
+    night(home, 2)
+    assert sold(home) == before + sum(getattr(row, "quantity", 0) for row in more)
+    assert ask(home, "SELECT as_of FROM about") == [(day(2),)]
+    moments = ask(home, "SELECT path, loaded_at FROM ingest_files ORDER BY loaded_at, path")
+    assert [path.split("/")[-1] for path, _ in moments] == ["first.csv", "first.csv", "second.csv", "second.csv"]
+    assert all(symptom.name != "published" for symptom in health_of(home).symptoms)

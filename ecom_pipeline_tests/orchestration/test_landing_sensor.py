@@ -69,3 +69,9 @@ def test_hidden_files_are_left_out(home: Home) -> None:
 def test_a_home_without_landing_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skipped = tick(Home(tmp_path / "nowhere"), None, monkeypatch, seconds_later=0)
     assert isinstance(skipped, dg.SkipReason)
+
+
+def test_files_from_the_future_do_not_hold_up_the_sensor(tmp_path: Path) -> None:
+    """As after the machine's clock was set back."""
+    (tmp_path / "a.csv").write_text("a\n")
+    assert look_at(tmp_path, now=time.time() - 3600).being_written == ()

@@ -264,7 +264,7 @@ def test_a_training_that_goes_wrong_is_recorded_and_the_profile_stands_in(
     monkeypatch.setattr(SalesForecaster, "predict", diverged)
     version = train(shop, own, NIGHT)
     assert (version.decision, version.usable) == ("rejected", False)
-    assert "training failed: the network's forecast of quantity/" in version.reason
+    assert "the training went wrong: the network's forecast of quantity/" in version.reason
     assert publish(shop, own, NIGHT).fallback
 
 
