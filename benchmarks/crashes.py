@@ -13,8 +13,9 @@ at a random point of its usual duration. After each kill
   With `--chain N` it is killed N times in a row, and this last point is looked at after the N-th.
 
 Each moment is written to `moments.jsonl` in the work folder as soon as it is judged; the harness, started again, goes
-on where it left off. Nights run in forked children of a process that has imported everything, and the networks train
-for a few steps, so that a night takes seconds. Exit status 1 if anything was lost.
+on where it left off. Nights run in forked children of a process that has imported everything, the networks train for a
+few steps, and Great Expectations, which only reads, is not asked (its results are written as if every rule held), so
+that a night takes seconds. Exit status 1 if anything was lost.
 """
 
 import argparse
@@ -43,7 +44,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("ECOM_SHARED_DATA", CHECKOUT.parent / "shared" / "data"))
 FORK = multiprocessing.get_context("fork")
 HEAVY = (
-    "tensorflow", "keras", "great_expectations", "mlflow.tracking", "matplotlib.pyplot", "scipy.sparse.linalg",
+    "tensorflow", "keras", "mlflow.tracking", "matplotlib.pyplot", "scipy.sparse.linalg",
     "pyarrow.parquet", "alembic", "ecom_pipeline.definitions", "ecom_pipeline.forecasting",
     "ecom_pipeline.forecasting.forecaster", "ecom_pipeline.recommending.fitting", "ecom_pipeline.steps.forecast",
     "ecom_pipeline.steps.recommend", "ecom_pipeline.quality.gx", "ecom_pipeline.orchestration.running",
@@ -142,7 +143,7 @@ def summarise(done: list[dict[str, Any]]) -> bool:
 
 
 def preload() -> None:
-    """Import, once, everything that a night imports, and shorten the training of networks."""
+    """Import, once, everything that a night imports; shorten the training of networks, leave out Great Expectations."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     for name in HEAVY:
@@ -153,6 +154,11 @@ def preload() -> None:
     recommending = importlib.import_module("ecom_pipeline.recommending.fitting")
     schedule = recommending.schedule
     recommending.schedule = lambda *sizes: (1, schedule(*sizes)[1])  # type: ignore[attr-defined]
+    gx = importlib.import_module("ecom_pipeline.quality.gx")
+    gx.contract_suite = lambda table, rules: ("schema", *rules)  # type: ignore[attr-defined]
+    gx.run_suite = lambda connection, table, suite, *, as_of: [  # type: ignore[attr-defined]
+        gx.Outcome(expectation="not_asked", success=True, rows_checked=0, rows_unexpected=0) for _ in suite
+    ]
 
 
 def prepare(work: Path, *, source: Path, weeks: int, one_in: int, nights: int, with_control: bool) -> dict[str, Any]:

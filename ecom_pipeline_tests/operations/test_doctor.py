@@ -2,7 +2,9 @@
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ecom_pipeline.cli import app
+from ecom_pipeline.operations.backup import back_up, restore
 from ecom_pipeline.operations.doctor import Finding, examine
 from ecom_pipeline.operations.health import Level, as_prometheus, health_of
 from ecom_pipeline.settings import Home
@@ -131,6 +134,26 @@ def test_a_backup_is_restored_as_it_was_and_nights_go_on_from_it(
     for database in home.root.rglob("*.db"):
         with sqlite3.connect(database) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_backup_beside_a_run_waits_for_it_says_so_and_holds_all_that_the_run_wrote(
+    copy_of_shop: Callable[[], Home], tmp_path: Path
+) -> None:
+    home = copy_of_shop()
+    waited: list[float] = []
+    with ThreadPoolExecutor(1) as other:
+        with open_warehouse(home.warehouse_file, home.settings()) as warehouse:
+            warehouse.run("DELETE FROM recommendations")
+            backup = other.submit(back_up, home, tmp_path / "backup", on_wait=waited.append)
+            while not waited:
+                time.sleep(0.01)
+            warehouse.run("DELETE FROM sales_forecasts")
+            assert not backup.done() and list(tmp_path.glob("backup")) == []
+        backup.result(timeout=60)
+    restore(tmp_path / "backup", Home(tmp_path / "restored"))
+    for name in ("recommendations", "sales_forecasts"):
+        restored = Home(tmp_path / "restored").warehouse_file
+        assert published(restored, f"SELECT count(*) FROM {name}") == [(0,)]
 
 
 def test_a_damaged_backup_is_not_put_back(copy_of_shop: Callable[[], Home], tmp_path: Path) -> None:
