@@ -12,6 +12,10 @@ at a random point of its usual duration. After each kill
 - the night, run again, ends, and every table of warehouse and published file is as after a night never disturbed.
   With `--chain N` it is killed N times in a row, and this last point is looked at after the N-th.
 
+With `--images` one night gives a moment for each of its steps: at a random point of the step it is stopped (SIGSTOP),
+its home is copied as it lies on the disk, which is what SIGKILL would have left, and it goes on. Each copy is looked at
+as above; in one of `--again-every` of them the night is run again and compared.
+
 Each moment is written to `moments.jsonl` in the work folder as soon as it is judged; the harness, started again, goes
 on where it left off. Nights run in forked children of a process that has imported everything, the networks train for a
 few steps, and Great Expectations, which only reads, is not asked (its results are written as if every rule held), so
@@ -20,6 +24,7 @@ that a night takes seconds. Exit status 1 if anything was lost.
 
 import argparse
 import csv
+import functools
 import hashlib
 import importlib
 import json
@@ -64,7 +69,7 @@ SETTINGS = {
     "max_bad_row_share": 1,
     "threads": 1,
 }
-SHORT_PLAN = {"steps": 10, "final_steps": 10, "update_steps": 10, "units": 8, "hidden": 8, "batch_size": 16}
+SHORT_PLAN = {"steps": 2, "final_steps": 2, "update_steps": 2, "units": 8, "hidden": 8, "batch_size": 16}
 OF_THE_RUN = {"run_id", "published_at", "loaded_at", "modified_at"}
 BEFORE_FIRST = "before the first step"
 AFTER_LAST = "after the last step"
@@ -96,6 +101,10 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=10, help="weeks of orders in the home")
     parser.add_argument("--one-in", type=int, default=25, help="keep one product in so many")
     parser.add_argument("--chain", type=int, default=1, help="kills in a row before the night may end")
+    parser.add_argument("--images", action="store_true", help="stop and copy one night in all its steps, kill none")
+    parser.add_argument(
+        "--again-every", type=int, default=10, help="with --images: run the night again in one of so many"
+    )
     parser.add_argument("--nights", type=int, default=2, help="nights that the home has before the one that is killed")
     parser.add_argument("--no-control", action="store_true", help="do not try first that two undisturbed nights agree")
     parser.add_argument("--seed", type=int, default=0)
@@ -110,6 +119,18 @@ def main() -> None:
         nights=arguments.nights,
         with_control=not arguments.no_control,
     )
+    if arguments.images:
+        from benchmarks.crash_images import images_of_nights
+
+        moments = images_of_nights(
+            arguments.work,
+            plan,
+            moments=arguments.moments,
+            seed=arguments.seed,
+            every=arguments.again_every,
+            minutes=arguments.minutes,
+        )
+        sys.exit(1 if summarise(moments) else 0)
     journal = arguments.work / "moments.jsonl"
     done = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     for number in range(len(done), arguments.moments):
@@ -148,12 +169,23 @@ def preload() -> None:
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     for name in HEAVY:
         importlib.import_module(name)
+    # compiling takes longer than ten steps do
+    importlib.import_module("tensorflow").config.run_functions_eagerly(True)
     forecaster = importlib.import_module("ecom_pipeline.forecasting.forecaster")
     plan = forecaster.TrainingSettings
     forecaster.TrainingSettings = lambda: plan(**SHORT_PLAN)  # type: ignore[attr-defined]
     recommending = importlib.import_module("ecom_pipeline.recommending.fitting")
     schedule = recommending.schedule
     recommending.schedule = lambda *sizes: (1, schedule(*sizes)[1])  # type: ignore[attr-defined]
+    # Dagster makes an engine for each event, and each compiles its statements anew
+    events = importlib.import_module("dagster._core.storage.event_log.sqlite.sqlite_event_log")
+    new_engine = events.create_engine
+
+    @functools.cache
+    def engine(url: str) -> Any:
+        return new_engine(url, poolclass=events.NullPool, connect_args={"timeout": 60})
+
+    events.create_engine = lambda url, **options: engine(url)  # type: ignore[attr-defined]
     gx = importlib.import_module("ecom_pipeline.quality.gx")
     gx.contract_suite = lambda table, rules: ("schema", *rules)  # type: ignore[attr-defined]
     gx.run_suite = lambda connection, table, suite, *, as_of: [  # type: ignore[attr-defined]
@@ -242,9 +274,9 @@ def try_moment(work: Path, plan: dict[str, Any], *, number: int, seed: int, ends
         shutil.copytree(work / "base", home.root)
     night = date.fromisoformat(plan["night"])
     killed = _kill(home, night, step=step, after_seconds=share * steps[step])
-    lost, published = in_child(_what_is_left, home.root, plan)
+    lost, published = in_child(what_is_left, home.root, plan)
     if ends_chain:
-        lost += _after_the_next_night(home, night, plan)
+        lost += after_the_next_night(home, night, plan)
     if lost:
         shutil.copytree(home.root, work / f"lost-{number}", dirs_exist_ok=True)
     if ends_chain:
@@ -253,7 +285,8 @@ def try_moment(work: Path, plan: dict[str, Any], *, number: int, seed: int, ends
     return Moment(number, step, round(share, 3), killed, published, ends_chain, tuple(lost), seconds)
 
 
-def _after_the_next_night(home: Home, night: date, plan: dict[str, Any]) -> list[str]:
+def after_the_next_night(home: Home, night: date, plan: dict[str, Any]) -> list[str]:
+    """Run the night to its end; the tables that are not as after a night never disturbed."""
     try:
         in_child(whole_night, home.root, night)
         published = _differing(plan["new"], in_child(published_digests, home.published_file))
@@ -269,7 +302,7 @@ def _after_the_next_night(home: Home, night: date, plan: dict[str, Any]) -> list
 def _kill(home: Home, night: date, *, step: str, after_seconds: float) -> bool:
     """Start the night and kill it `after_seconds` after `step` has begun; False if it ended before."""
     ours, theirs = FORK.Pipe(duplex=False)
-    child = FORK.Process(target=_told_night, args=(home.root, night, theirs))
+    child = FORK.Process(target=told_night, args=(home.root, night, theirs))
     child.start()
     theirs.close()
     wanted = ("started", step) if step not in (BEFORE_FIRST, AFTER_LAST) else ("run", step)
@@ -361,7 +394,8 @@ class _Teller:
             self.pipe.send(("run", AFTER_LAST))
 
 
-def _told_night(root: Path, night: date, pipe: Connection) -> None:
+def told_night(root: Path, night: date, pipe: Connection) -> None:
+    """Run a night, and tell of each step that begins."""
     from ecom_pipeline.orchestration.running import run_night
 
     pipe.send(("run", BEFORE_FIRST))
@@ -384,7 +418,7 @@ def whole_night(root: Path, night: date) -> dict[str, float]:
     return teller.seconds
 
 
-def _what_is_left(root: Path, plan: dict[str, Any]) -> tuple[list[str], str]:
+def what_is_left(root: Path, plan: dict[str, Any]) -> tuple[list[str], str]:
     """What is not as promised after a kill, and which published file stands: old, new or neither."""
     from ecom_pipeline.operations.doctor import examine
 

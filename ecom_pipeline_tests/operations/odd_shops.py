@@ -16,6 +16,7 @@ from ecom_pipeline.operations.doctor import examine
 from ecom_pipeline.orchestration.instance import write_instance
 from ecom_pipeline.orchestration.running import NightRun, run_night
 from ecom_pipeline.settings import Home
+from ecom_pipeline_tests.steps.model_shop import new_home
 
 FIRST_DAY = date(2024, 1, 1)
 SETTINGS = {
@@ -124,6 +125,7 @@ def open_home(root: Path, *, zone: str = "America/New_York", **settings: Any) ->
     (home.root / "shop.yaml").write_text(PROFILE.format(zone=zone), encoding="utf-8")
     home.settings_file.write_text(yaml.safe_dump(SETTINGS | settings), encoding="utf-8")
     write_instance(home)
+    new_home(home.root)
     return home
 
 
