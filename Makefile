@@ -55,4 +55,4 @@ lock: ## Compile requirements.txt and requirements-spark.txt anew from pyproject
 		--constraint requirements.txt - --output-file requirements-spark.txt
 
 clean: ## Remove the environment and the sample shop's home; data/sample stays
-	@rm -rf $(VENV) data/landing data/warehouse data/models data/published data/reports data/.dagster data/settings.yaml
+	@rm -rf $(VENV) data/landing data/warehouse data/models data/published data/reports data/logs data/privacy data/.dagster data/settings.yaml

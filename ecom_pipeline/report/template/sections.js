@@ -283,11 +283,14 @@ function startTrends() {
     trend.nights.length > 1 ? element('div', {class: 'chart low', id: `trend-${place}`, role: 'img'}) : null)));
   trends.forEach((trend, place) => {
     if (trend.nights.length < 2) return;
+    const told = [...trend.values, ...trend.baselines].filter((value) => value !== null);
+    const span = Math.max(...told) - Math.min(...told);
+    const digits = span < 0.004 ? 2 : span < 0.05 ? 1 : 0;  // so that neighbouring ticks differ
     draw(`trend-${place}`, (width) => ({
       label: `${trend.model_name}, ${trend.dataset}, ${trend.metric} from ${percent(trend.values[0])} to ${percent(trend.values.at(-1))} in ${trend.nights.length} nights`,
       option: {
         grid: grid(30), legend: legend(['Champion', 'Baseline']), tooltip: {...tooltip(), valueFormatter: (value) => percent(value)},
-        xAxis: dayAxis(trend.nights, width < 420), yAxis: {...valueAxis((value) => Math.round(100 * value) + ' %'), scale: true},
+        xAxis: dayAxis(trend.nights, width < 420), yAxis: {...valueAxis((value) => percent(value, digits)), scale: true},
         series: [lineSeries('Champion', trend.values, colour('forecast'), {showSymbol: trend.nights.length < 20, step: 'end'}), lineSeries('Baseline', trend.baselines, colour('baseline'), {lineStyle: {color: colour('baseline'), width: 1.5, type: [5, 4]}})],
       },
     }));
