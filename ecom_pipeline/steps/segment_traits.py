@@ -24,7 +24,9 @@ CATEGORY_SHARE, CATEGORY_LIFT = 0.1, 1.25
 ITEMS_KEPT, ITEMS_NAMED = 10, 5
 FEWEST_ITEM_USERS = 3
 PRIOR_USERS = 10.0
-LIKE_ALL = "like the shop's users as a whole"
+"""Users as usual that every product has before any is counted; with few users of its own its lift stays near 1."""
+LEAST_DEVIATION = 2.0
+LIKE_ALL = "in its habits like the shop's users as a whole"
 
 # habit -> words for more and for less of it than others, and how its figure is written
 WORDS: dict[str, tuple[str, str, str]] = {
@@ -171,13 +173,23 @@ def describe(traits: Traits, members: np.ndarray) -> str:
 
 
 def typical_items(traits: Traits, members: np.ndarray) -> SegmentItems:
-    """The products that the users of a segment turn to more often than all users do."""
+    """The products that the users of a segment turn to more often than all users do.
+
+    Lift is observed by expected users, both with `PRIOR_USERS` more. Of many products some are far above what is
+    expected by chance alone: only those count whose standardised excess is beyond what the greatest of as many chance
+    figures comes to, sqrt(2 ln n) (Donoho and Johnstone, 1994, Ideal spatial adaptation by wavelet shrinkage).
+    """
     n_items = len(traits.item_ids)
     size, everybody = int(members.sum()), len(members)
+    share = size / everybody
     inside = np.bincount(traits.item[members[traits.item_user]], minlength=n_items)
-    usual = np.bincount(traits.item, minlength=n_items) / everybody
-    lift = (inside + PRIOR_USERS * usual) / (size + PRIOR_USERS) / np.maximum(usual, 1e-12)
-    known = np.flatnonzero((inside >= FEWEST_ITEM_USERS) & (lift > 1.0))
+    touched = np.bincount(traits.item, minlength=n_items)
+    expected = touched * share
+    lift = (inside + PRIOR_USERS) / (expected + PRIOR_USERS)
+    excess = (inside - expected) / np.maximum(np.sqrt(expected * (1.0 - share)), 1e-12)
+    tested = int((touched >= FEWEST_ITEM_USERS).sum())
+    by_chance = max(LEAST_DEVIATION, float(np.sqrt(2.0 * np.log(max(tested, 1)))))
+    known = np.flatnonzero((inside >= FEWEST_ITEM_USERS) & (excess >= by_chance))
     # by lift, of the widely touched first; the order of products breaks ties
     best = known[np.lexsort((known, -inside[known], -lift[known]))][:ITEMS_KEPT]
     return SegmentItems(items=best, users=inside[best], share=inside[best] / max(size, 1), lift=lift[best])

@@ -1,6 +1,7 @@
 """What sets a segment apart, on a shop small enough to check by hand."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -74,8 +75,31 @@ def test_typical_products_are_those_that_others_turn_to_less_often(traits: Trait
     found = typical_items(traits, BUYERS)
     assert traits.item_ids.take(pa.array(found.items)).to_pylist() == ["spade"]
     assert (found.users.tolist(), found.share.tolist()) == ([4], [1.0])
-    # four of four, and ten more as everybody: (4 + 10 / 2) / (4 + 10) by 1 / 2
-    assert found.lift.tolist() == pytest.approx([9 / 14 / 0.5])
+    # four users where two are expected, and ten more on both sides
+    assert found.lift.tolist() == pytest.approx([14 / 12])
+
+
+def test_a_product_of_few_users_is_not_typical_by_chance() -> None:
+    """Of 5,000 products that 1,000 users pick blindly none is typical; one that a segment likes is, and comes first."""
+    rng = np.random.default_rng(1)
+    members = np.arange(1000) < 250
+    pairs = np.unique(rng.integers(0, 1000, 30_000) * 5001 + rng.integers(0, 5000, 30_000))
+    user, item = np.divmod(pairs, 5001)
+    blind = Traits(
+        habits={},
+        categories=np.zeros((1000, 0)),
+        category_names=(),
+        item_user=user,
+        item=item,
+        item_ids=pa.array([f"i{n}" for n in range(5001)]),
+        has_prices=False,
+    )
+    assert len(typical_items(blind, members).items) == 0
+    fans = np.concatenate([np.arange(60), np.arange(900, 930)])
+    liked = replace(blind, item_user=np.append(user, fans), item=np.append(item, np.full(90, 5000)))
+    found = typical_items(liked, members)
+    assert (found.items.tolist(), found.users.tolist()) == ([5000], [60])
+    assert found.lift.tolist() == pytest.approx([70 / 32.5])
 
 
 def test_users_without_an_event_in_the_days_have_no_shares(warehouse: Warehouse, traits: Traits) -> None:
