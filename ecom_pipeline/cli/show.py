@@ -150,7 +150,7 @@ def user(
     for step in steps:
         console.print(
             f"Next {step['window_days']} days: buys something with {step['p_buys']:.0%}; "
-            f"first likely {step['likeliest']}"
+            f"likeliest first step: {step['likeliest']}"
             + (f". Of the segment: {safe(step['description'])}" if step["description"] else ""),
             soft_wrap=True,
         )

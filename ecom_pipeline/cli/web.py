@@ -11,6 +11,13 @@ from ecom_pipeline.cli.failures import CommandError
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, existing_home
 
 ADDRESS = "127.0.0.1"
+PAGES = {
+    "nights and backfills": "/guess/nightly",
+    "the forecaster": "/assets/sales_forecaster",
+    "the recommender": "/assets/next_item",
+    "what was published": "/assets/analytics",
+}
+"""Pages from which what people do most is a click or two away; /guess finds a job wherever it was loaded from."""
 
 
 def ui(
@@ -35,7 +42,11 @@ def ui(
             probe.bind((ADDRESS, port))
         except OSError:
             raise CommandError(f"Port {port} on {ADDRESS} is taken. Choose another with --port.") from None
-    print(f"Dagster UI of {shop.root}: http://{ADDRESS}:{port} (Ctrl-C ends it)", flush=True)
+    address = f"http://{ADDRESS}:{port}"
+    print(f"Dagster UI of {shop.root}: {address} (Ctrl-C ends it)")
+    for what, page in PAGES.items():
+        print(f"  {what:<22}{address}{page}")
+    sys.stdout.flush()
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(shop.dagster_home),

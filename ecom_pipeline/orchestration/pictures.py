@@ -146,6 +146,8 @@ def describe_version(shop: Shop, version: ModelVersion) -> Mapping[str, Any]:
         "decision": version.decision,
         "reason": version.reason,
         "MLflow run": mlflow_run(shop, version),
+        "promote by hand": dg.MetadataValue.url(f"/guess/promote_{version.manifest.model}/playground"),
+        "roll back": dg.MetadataValue.url(f"/guess/roll_back_{version.manifest.model}/playground"),
     }
     if headline:
         described["metrics"] = dg.MetadataValue.md(

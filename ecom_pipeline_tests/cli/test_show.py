@@ -78,7 +78,7 @@ def test_a_user_is_shown_with_history_and_what_comes_next(home: Path) -> None:
     assert "10.0% in 7 days" in done.stdout
     told = json.loads(ecom("show", "user", "u1", "--events", "3", "--json", "--home", home).stdout)
     assert (len(told["history"]), [row["rank"] for row in told["recommendations"]]) == (3, [1, 2, 3, 4, 5])
-    assert "Next 7 days: buys something with 6%; first likely nothing" in done.stdout
+    assert "Next 7 days: buys something with 6%; likeliest first step: nothing" in done.stdout
     assert told["next_step"] == {"likeliest": "nothing", "p_buys": 0.06, "window_days": 7, "description": DESCRIPTION}
     nobody = ecom("show", "user", "u1x", "--home", home)
     assert nobody.exit_code == 4

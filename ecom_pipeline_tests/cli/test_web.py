@@ -42,6 +42,7 @@ def test_the_ui_listens_on_this_machine_alone_with_the_homes_instance(
     monkeypatch.setattr(os, "execve", become)
     done = CliRunner().invoke(app, ["ui", "--home", str(home), "--port", str(free_port)])
     assert isinstance(done.exception, BecameError)
+    assert f"http://127.0.0.1:{free_port}/guess/nightly" in done.stdout
     ((path, arguments, environment),) = became
     assert path == sys.executable
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
