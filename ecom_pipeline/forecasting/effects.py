@@ -1,7 +1,9 @@
 """A hierarchical ridge regression of sales on what is known ahead: promotions, prices, holidays, weekday, season.
 
 u_it = level_it + x_it' b_i + noise, with b_i = b_all + b_group(i) + b_own(i), each part shrunk towards zero (partial
-pooling; Gelman and Hill 2007, ch. 12). The slowly moving level is taken out by subtracting a centred moving average
+pooling; Gelman and Hill 2007, ch. 12). Series count by the precision of their days (generalised least squares, Aitken
+1936): a total whose days scatter little knows its own effects from few of them, where a product has to borrow its
+group's. The slowly moving level is taken out by subtracting a centred moving average
 from u and x alike (the within transformation). Inside the history, the effect at t comes from coefficients that were
 estimated without the block of dates around t, so that a network trained on it meets errors as large as tomorrow's.
 """
@@ -17,6 +19,14 @@ POOL_GRID = (0.3, 1.5, 7.0, 30.0, 150.0)
 CHUNK = 1024
 SELECTION_SERIES, SELECTION_POOL = 120, 30.0
 """Series that take part in the choice of covariates, and the shrinkage of their own coefficients in it."""
+LARGEST_PRECISION = 100.0
+"""Most that a day of one series counts, in average days; the inverse is the least."""
+FIRST_POOL = 7.0
+"""Shrinkage in the first fit, which only tells how much is noise."""
+LEAST_NOISE = 1e-3
+"""Share of a series' variance that is noise at least."""
+FEWEST_RECORDS = 10
+"""Records below which the noise of a series is not estimated."""
 LEAST_HARM = 0.001
 """Share of what all covariates explain that a covariate must cost to be left out."""
 
@@ -103,6 +113,9 @@ def fit_effects(
         return Effects(common=empty, groups=groups, own=own, pool=POOL_GRID[-1], columns=columns)
     total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     penalty = _penalty(total_gram)
+    precision = _precision(u, weight, total_gram, total_cross, penalty=penalty, codes=codes, span=span)
+    gram, cross = gram * precision[:, None, None, None], cross * precision[:, None, None]
+    total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     if pool is None:
         pool = _choose_pool(gram, cross, penalty=penalty, codes=codes)
     tables: list[tuple[np.ndarray, list[np.ndarray], np.ndarray]] = []
@@ -117,6 +130,39 @@ def fit_effects(
         pool=pool,
         columns=columns,
     )
+
+
+def _precision(
+    u: np.ndarray,
+    weight: np.ndarray,
+    gram: np.ndarray,
+    cross: np.ndarray,
+    *,
+    penalty: np.ndarray,
+    codes: np.ndarray,
+    span: int,
+) -> np.ndarray:
+    """(N,) float32: what a day of each series counts: the average noise by its own, from a fit where all count alike.
+
+    gram (N, p, p), cross (N, p): of all blocks; the rest as in `fit_effects`.
+    """
+    records = weight.sum(axis=1)
+    squares = np.empty(len(u))
+    for low in range(0, len(u), CHUNK):
+        part = slice(low, low + CHUNK)
+        moved = (u[part] - moving_average(u[part], weight[part], span)) * weight[part]
+        squares[part] = (moved.astype(np.float64) ** 2).sum(axis=1)
+    common, groups, own = _solve(gram, cross, penalty, codes, FIRST_POOL)
+    beta = common[None] + own
+    for k, table in enumerate(groups):
+        beta = beta + table[codes[:, k]]
+    left = squares - 2 * (beta * cross).sum(axis=1) + np.einsum("ni,nij,nj->n", beta, gram, beta, optimize=True)
+    noise = np.maximum(left, LEAST_NOISE * squares) / np.maximum(records, 1)
+    known = (records >= FEWEST_RECORDS) & (noise > 0)
+    if not known.any():
+        return np.ones(len(u), dtype=np.float32)
+    ratio = np.average(noise[known], weights=records[known]) / np.where(known, noise, 1.0)
+    return np.where(known, np.clip(ratio, 1 / LARGEST_PRECISION, LARGEST_PRECISION), 1.0).astype(np.float32)
 
 
 def _choose_pool(gram: np.ndarray, cross: np.ndarray, *, penalty: np.ndarray, codes: np.ndarray) -> float:
