@@ -13,7 +13,7 @@ from ecom_pipeline.forecasting import (
 from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calibration import Calibration
 from ecom_pipeline.forecasting.combining import combination_weights, level_factor
-from ecom_pipeline.forecasting.effects import Columns, useful_columns
+from ecom_pipeline.forecasting.effects import Columns, fit_effects, useful_columns
 from ecom_pipeline.forecasting.points import percentage_point
 from ecom_pipeline.forecasting.windows import fill_gaps
 from ecom_pipeline_tests.forecasting.series import weekly_sales
@@ -116,6 +116,31 @@ def test_covariates_that_say_nothing_about_sales_are_left_out() -> None:
     )
     assert kept[0]
     assert kept.sum() <= 3
+
+
+def test_a_series_whose_days_scatter_little_has_effects_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    products, length = 200, 160
+    flags = (rng.random((products, length)) < 0.3).astype(np.float32)
+    share = np.where(np.arange(length) // 20 % 2, 0.45, 0.1).astype(
+        np.float32
+    )  # what was noted down changes, not what was done
+    known = np.concatenate([flags, np.tile(share, (2, 1))])[:, :, None]
+    noise = np.concatenate([np.full(products, 1.0), np.full(2, 0.05)])[:, None]
+    u = np.concatenate([0.8 * flags, np.zeros((2, length))]) + noise * rng.normal(size=(products + 2, length))
+    codes = np.array([1] * products + [2] * 2, np.int32)[:, None]
+    effects = fit_effects(
+        u=u.astype(np.float32),
+        weight=np.ones((products + 2, length), np.float32),
+        known=known,
+        calendar=np.zeros((length, 0), np.float32),
+        codes=codes,
+        columns=Columns(now=(0,), next=()),
+        span=57,
+    )
+    coefficients = effects.coefficients(fold=4, rows=np.arange(products + 2), codes=codes)[:, 0]
+    assert coefficients[:products].mean() == pytest.approx(0.8, abs=0.05)
+    assert np.abs(coefficients[products:]).max() < 0.3  # .69 where days of all series count alike
 
 
 def test_the_combination_finds_the_better_forecast() -> None:
