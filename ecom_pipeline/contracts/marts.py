@@ -49,7 +49,7 @@ SALES_FORECASTS = Table(
         Column(
             "model",
             "VARCHAR",
-            "What made the forecast: the network's cell, or seasonal_profile.",
+            "What made the forecast: the network's cell, recent_mean (the long tail of products), or seasonal_profile.",
             nullable=False,
         ),
         _MODEL_VERSION,

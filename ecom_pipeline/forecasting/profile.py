@@ -24,14 +24,14 @@ def profile_arrays(panel: Panel, *, seasons: int = SEASONS) -> tuple[np.ndarray,
     padded = np.full((count, seasons * cycle), np.nan)
     use = min(length, seasons * cycle)
     padded[:, seasons * cycle - use :] = panel.y[:, length - use :]
-    whole = np.nan_to_num(_quantiles(padded))
+    whole = np.nan_to_num(row_quantiles(padded))
     whole_mean = np.nan_to_num(_mean(padded))
     mean = np.empty((count, horizon))
     quantiles = np.empty((count, horizon, len(LEVELS)))
     for phase in range(min(cycle, horizon)):
         values = padded.reshape(count, seasons, cycle)[:, :, phase]
         empty = np.isnan(values).all(axis=1)
-        q = np.where(empty[:, None], whole, np.nan_to_num(_quantiles(values)))
+        q = np.where(empty[:, None], whole, np.nan_to_num(row_quantiles(values)))
         m = np.where(empty, whole_mean, np.nan_to_num(_mean(values)))
         mean[:, phase::cycle] = m[:, None]
         quantiles[:, phase::cycle] = q[:, None]
@@ -43,7 +43,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
 
 
-def _quantiles(values: np.ndarray) -> np.ndarray:
+def row_quantiles(values: np.ndarray) -> np.ndarray:
     """(N, 7) quantiles of the records in each row, linear between them; NaN for an empty row."""
     ordered = np.sort(values, axis=1)
     count = (~np.isnan(values)).sum(axis=1)

@@ -40,6 +40,7 @@ from ecom_pipeline.steps.forecast_judging import (
     predict_windows,
 )
 from ecom_pipeline.steps.forecast_making import make_forecasts
+from ecom_pipeline.steps.forecast_tail import RECENT_MEAN
 from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
     fit_forecaster,
@@ -257,7 +258,8 @@ def forecast_sales(
             planned=True,
             on_share=lambda share: progress("forecast", 0.1 + 0.8 * share),
         )
-        forecasts, models = made.forecasts, np.where(made.by_network, model, SEASONAL_PROFILE)
+        forecasts = made.forecasts
+        models = np.select([made.by_network, made.in_tail], [model, RECENT_MEAN], SEASONAL_PROFILE)
     else:
         mean, quantiles = reconcile_arrays(baseline.mean, baseline.quantiles, baseline.asked, series=series)
         forecasts = replace(baseline, mean=mean, quantiles=quantiles)

@@ -88,7 +88,7 @@ def predict_windows(
 def classes_left_to_profile(windows: Sequence[Window], predictions: Sequence[MadeForecasts]) -> tuple[str, ...]:
     """Classes of products, as they stood at each cutoff, of which the profile's WAPE is no higher than the model's.
 
-    Only products that the network forecasts are asked; the long tail has the profile's forecasts anyway.
+    Only products that the network forecasts are asked; the long tail is not its business.
     """
     asked = [pd.notna(made.series_class) for made in predictions]
     classes = pd.concat(

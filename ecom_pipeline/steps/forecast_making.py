@@ -13,12 +13,13 @@ from ecom_pipeline.forecasting.types import QUANTILES
 from ecom_pipeline.steps.forecast_days import DayForecasts
 from ecom_pipeline.steps.forecast_frames import history_of, known_ahead
 from ecom_pipeline.steps.forecast_spread import spread_groups
+from ecom_pipeline.steps.forecast_tail import tail_forecasts
 from ecom_pipeline.steps.forecast_training import Forecaster
 from ecom_pipeline.warehouse import Warehouse
 
 NETWORK_PRODUCTS = 6_000
 """Products of each measure that the network forecasts, the largest first. The long tail behind them sells so rarely
-that a night's time is better spent elsewhere; it gets the seasonal profile."""
+that a night's time is better spent elsewhere; it gets its recent means (forecast_tail.py)."""
 
 PREDICTED_AT_ONCE = 4_000  # series; bounds memory
 
@@ -27,18 +28,19 @@ PREDICTED_AT_ONCE = 4_000  # series; bounds memory
 class MadeForecasts:
     """Forecasts of n series, and how they came about.
 
-    by_network (n,): whether the network made them; the others have the seasonal profile's: the long tail, and products
-    of the classes on which it did better. series_class (n,): the class of each product that the network could
-    forecast, by its history; None for all other series.
+    by_network (n,): whether the network made them; in_tail (n,): whether they are the recent means of the long tail.
+    The others have the seasonal profile's: products of the classes on which it did better. series_class (n,): the class
+    of each product that the network could forecast, by its history; None for all other series.
     """
 
     forecasts: DayForecasts
     by_network: np.ndarray
+    in_tail: np.ndarray
     series_class: np.ndarray
 
 
 def made_by_network(series: pd.DataFrame) -> np.ndarray:
-    """Which series the network forecasts, (n,) bool; the others are left to the seasonal profile."""
+    """Which series the network forecasts, (n,) bool; the others are the long tail."""
     products = series[series["level"] == "product"]
     largest = products.sort_values(["measure", "size", "series_id"], ascending=[True, False, True])
     kept = largest.groupby("measure", sort=False).head(NETWORK_PRODUCTS)
@@ -88,10 +90,15 @@ def unreconciled_forecasts(
     planned: bool,
     on_share: Callable[[float], None],
 ) -> MadeForecasts:
-    """`make_forecasts` before anything is added up: what the network and the profile say of each series alone."""
+    """`make_forecasts` before anything is added up: what is said of each series alone."""
     by_network = made_by_network(series).copy()
     series_class = np.full(len(series), None, dtype=object)
     mean, quantiles = baseline.mean.copy(), baseline.quantiles.copy()
+    in_tail = ~by_network
+    if in_tail.any():
+        mean[in_tail], quantiles[in_tail] = tail_forecasts(
+            warehouse, series[in_tail], cutoff=cutoff, horizon=horizon, planned=planned
+        )
     asked = np.flatnonzero(by_network)
     for start in range(0, len(asked), PREDICTED_AT_ONCE):
         places = asked[start : start + PREDICTED_AT_ONCE]
@@ -116,6 +123,7 @@ def unreconciled_forecasts(
     return MadeForecasts(
         forecasts=DayForecasts(mean=mean, quantiles=quantiles, asked=baseline.asked),
         by_network=by_network,
+        in_tail=in_tail,
         series_class=series_class,
     )
 

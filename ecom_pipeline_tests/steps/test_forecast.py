@@ -268,7 +268,7 @@ def test_a_training_that_goes_wrong_is_recorded_and_the_profile_stands_in(
     assert publish(shop, own, NIGHT).fallback
 
 
-def test_the_long_tail_gets_the_profile_and_its_rows_say_so(
+def test_the_long_tail_gets_its_recent_mean_and_its_rows_say_so(
     shop: CoreRows, home: Home, promoted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(shop, NIGHT)
@@ -278,7 +278,7 @@ def test_the_long_tail_gets_the_profile_and_its_rows_say_so(
     by_network = table[table["model"] == "lstm"]
     # the last products of the shop sell most
     assert set(by_network["series_id"]) == {"total", "A", "B", "b2", "b3"}
-    assert set(table[table["model"] == "seasonal_profile"]["series_id"]) == {"a1", "a2", "a3", "b1"}
+    assert set(table[table["model"] == "recent_mean"]["series_id"]) == {"a1", "a2", "a3", "b1"}
     wide = table.pivot(index=["measure", "target_date"], columns="series_id", values="mean")
     assert (wide["total"] - wide[["a1", "a2", "a3", "b1", "b2", "b3"]].sum(axis=1)).abs().max() < 1e-6
 
@@ -309,6 +309,7 @@ def test_a_class_is_left_to_the_profile_where_the_profile_was_better_on_the_held
             forecast_making.MadeForecasts(
                 forecasts=replace(window.baseline, mean=mean),
                 by_network=np.ones(len(mean), dtype=bool),
+                in_tail=np.zeros(len(mean), dtype=bool),
                 series_class=window.series["level"].map({"product": "smooth"}).astype(object).to_numpy(),
             )
             for window, mean in zip(windows, means, strict=True)

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from ecom_pipeline.forecasting import scales_at, seasonal_profile
-from ecom_pipeline.forecasting.types import QUANTILES
+from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.steps import forecast_baseline
 from ecom_pipeline.steps.forecast_baseline import profile_forecasts
 from ecom_pipeline.steps.forecast_days import days_ahead, read_days, squared_changes
 from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff, series_of_night
+from ecom_pipeline.steps.forecast_tail import tail_forecasts
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import day, empty_warehouse
 
@@ -105,6 +106,45 @@ def test_the_profile_is_the_librarys_of_the_last_eight_weeks_of_open_days(
     assert made.asked.sum() == len(expected) and made.asked[place, ahead].all()
     np.testing.assert_array_equal(made.mean[place, ahead], expected["mean"])
     np.testing.assert_array_equal(made.quantiles[place, ahead], expected[list(QUANTILES)])
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_the_tail_gets_means_of_open_days_between_its_own_and_the_common_one(
+    warehouse: Warehouse, series: pd.DataFrame, planned: bool
+) -> None:
+    cutoff = day(DAYS - 1) if planned else day(NIGHT)
+    chosen = series_of_night(warehouse, as_of=cutoff) if planned else series
+    products = chosen[(chosen["level"] == "product") & (chosen["measure"] == "quantity")].reset_index(drop=True)
+    mean, quantiles = tail_forecasts(warehouse, products, cutoff=cutoff, horizon=HORIZON, planned=planned)
+    past = read_days(warehouse, products, first=cutoff - timedelta(days=56), last=cutoff)
+    ahead = days_ahead(warehouse, products, cutoff=cutoff, horizon=HORIZON, planned=planned)
+    y = np.where(past.closed, np.nan, past.y)
+    new = list(products["series_id"]).index("new")
+    y[new, np.flatnonzero(past.listed[new])[0]] = np.nan  # tells when it began
+    own, common = np.nanmean(y, axis=1), np.nanmean(y)
+    counts = ahead.listed & ~ahead.closed
+    assert (ahead.listed & ahead.closed).any() and counts.any(axis=1).all()
+    for k in range(len(products)):
+        assert set(mean[k][~counts[k]]) | set(quantiles[k][~counts[k]].ravel()) == {0.0}
+        (value,) = set(mean[k][counts[k]])
+        assert min(own[k], common) <= value <= max(own[k], common)
+        expected = np.nanquantile(y[k], LEVELS)
+        assert np.allclose(quantiles[k][counts[k]], expected)
+
+
+def test_what_comes_after_the_night_does_not_change_the_tails_forecast(
+    warehouse: Warehouse, series: pd.DataFrame
+) -> None:
+    products = series[series["level"] == "product"].reset_index(drop=True)
+    before = tail_forecasts(warehouse, products, cutoff=day(NIGHT), horizon=HORIZON, planned=False)
+    warehouse.run("BEGIN")
+    warehouse.run(
+        "UPDATE feat_sales_daily SET quantity = 7777, revenue = 7777 WHERE date > :night", {"night": day(NIGHT)}
+    )
+    after = tail_forecasts(warehouse, products, cutoff=day(NIGHT), horizon=HORIZON, planned=False)
+    warehouse.run("ROLLBACK")
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
 
 
 def test_scales_are_those_of_the_library_at_each_cutoff(warehouse: Warehouse, series: pd.DataFrame) -> None:
