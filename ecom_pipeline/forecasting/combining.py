@@ -1,10 +1,13 @@
 """How much of the forecast is the network's: a convex combination with the simple forecasts, learnt on validation.
 
 Forecast combination with weights from past errors goes back to Bates and Granger (1969); a convex combination with a
-pull towards the network cannot do worse than noise allows.
+pull towards the network cannot do worse than noise allows. Groups of series (a static column's categories) have
+combinations of their own: thousands of products must not decide how much of the total's forecast is the network's, nor
+by what factor its level was off. Their weights are partially pooled (Gelman and Hill 2007, ch. 12).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -16,6 +19,11 @@ LARGEST_FACTOR = 1.3
 LEAST_MEAN = 1e-3
 PULL = 0.05
 """Share of the network's own loss that leaving it entirely must earn back."""
+FEWEST_ROWS = 50
+FEWEST_DATES = 14
+"""Dates below which a group has the weights of all series; its level is then its own, uncorrected."""
+PRIOR_DATES = 56.0
+"""Dates of its own at which a group's weights are half its own and half those of all series."""
 
 
 @dataclass
@@ -44,6 +52,90 @@ class Combination:
         mean, median = np.zeros(2 + len(BASES)), np.zeros(1 + len(BASES))
         mean[0] = median[0] = 1.0
         return Combination(mean=mean, median=median)
+
+
+@dataclass
+class Weights:
+    """Combinations of W windows: mean (W, K), median (W, K - 1), factor (W,); K as in Combination."""
+
+    mean: np.ndarray
+    median: np.ndarray
+    factor: np.ndarray
+
+
+@dataclass
+class Combinations:
+    """The combination of all series, and those of the groups that have one, by name."""
+
+    common: Combination
+    groups: dict[str, Combination] = field(default_factory=dict)
+
+    def weights(self, levels: Sequence[str], codes: np.ndarray) -> Weights:
+        """For windows with codes (W,): 0 is an unknown group, k + 1 the group levels[k]."""
+        chosen = [self.common, *(self.groups.get(level, self.common) for level in levels)]
+        return Weights(
+            mean=np.stack([c.mean for c in chosen])[codes],
+            median=np.stack([c.median for c in chosen])[codes],
+            factor=np.array([c.factor for c in chosen])[codes],
+        )
+
+    def towards(self, other: "Combinations", share: float) -> "Combinations":
+        """Between this one (share 0) and another (share 1); a group that one of them lacks is as in the other."""
+        groups = {**self.groups, **other.groups}
+        for name in self.groups.keys() & other.groups.keys():
+            groups[name] = self.groups[name].towards(other.groups[name], share)
+        return Combinations(common=self.common.towards(other.common, share), groups=groups)
+
+
+@dataclass
+class Evidence:
+    """Forecasts of R dates of series that the model had not seen, beside what came, y (R,).
+
+    means (R, K), medians (R, K - 1): what is combined; weight (R,) in the loss, volume (R,) in sums; date (R,);
+    code (R,): of the series' group, 0 where it has none.
+    """
+
+    y: np.ndarray
+    means: np.ndarray
+    medians: np.ndarray
+    weight: np.ndarray
+    volume: np.ndarray
+    date: np.ndarray
+    code: np.ndarray
+
+    def of(self, code: int) -> "Evidence":
+        """The rows of one group."""
+        rows = self.code == code
+        return Evidence(**{name: value[rows] for name, value in self.__dict__.items()})
+
+
+def learn_combinations(evidence: Evidence, *, levels: Sequence[str], negative: bool) -> Combinations:
+    """The combination of all series, and of each group (code k + 1 is levels[k]); negative: whether sales may be."""
+    common = _learn(evidence, negative=negative)
+    groups: Mapping[int, Evidence] = {
+        code: evidence.of(code) for code in range(1, len(levels) + 1) if (evidence.code == code).any()
+    }
+    return Combinations(
+        common=common,
+        groups={levels[code - 1]: _learn(own, negative=negative, prior=common) for code, own in groups.items()},
+    )
+
+
+def _learn(evidence: Evidence, *, negative: bool, prior: Combination | None = None) -> Combination:
+    """Weights and factor; with a prior, weights are drawn to its by how few dates there are."""
+    y, weight = evidence.y, evidence.weight
+    dates = len(np.unique(evidence.date))
+    if prior is not None and dates < FEWEST_DATES:
+        return Combination(mean=prior.mean, median=prior.median)
+    mean = combination_weights(
+        y=y, members=evidence.means, weight=weight, loss="squared" if negative else "poisson", networks=2
+    )
+    median = combination_weights(y=y, members=evidence.medians, weight=weight, loss="absolute")
+    learnt = Combination(mean=mean, median=median)
+    if prior is not None:
+        learnt = Combination(mean=prior.mean, median=prior.median).towards(learnt, dates / (dates + PRIOR_DATES))
+    learnt.factor = level_factor(y=y, forecast=evidence.means @ learnt.mean, weight=evidence.volume, date=evidence.date)
+    return learnt
 
 
 def combination_weights(

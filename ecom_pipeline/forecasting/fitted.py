@@ -10,7 +10,7 @@ import numpy as np
 
 from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calibration import Calibration
-from ecom_pipeline.forecasting.combining import Combination
+from ecom_pipeline.forecasting.combining import Combinations, Weights
 from ecom_pipeline.forecasting.preparation import Preparation
 from ecom_pipeline.forecasting.types import MASSES, MEDIAN
 from ecom_pipeline.forecasting.windows import Batch, Geometry, Tables, gather
@@ -40,21 +40,25 @@ class Forecasts:
 
 @dataclass
 class FittedModel:
-    """Everything `predict` needs; arrays and plain values only."""
+    """Everything `predict` needs; arrays and plain values only.
+
+    group_by: the static column whose categories have combinations of their own.
+    """
 
     geometry: Geometry
     preparation: Preparation
     config: "NetworkConfig"
     members: list[dict[str, np.ndarray]]
-    combination: Combination
+    combinations: Combinations
     calibration: Calibration
     allow_negative: bool
+    group_by: str | None = None
     report: dict[str, Any] = field(default_factory=dict)
 
     def forecast(self, tables: Tables, series: np.ndarray, origin: np.ndarray, *, calibrated: bool = True) -> Forecasts:
         """Forecast windows (series, origin), combined and, unless told otherwise, calibrated."""
         raw = self.network_forecasts(tables, series, origin)
-        combined = combine(raw, self.combination)
+        combined = combine(raw, self.weights(self.group_codes(tables)[series]))
         ceiling = raw.ceiling[:, None]
         if calibrated:
             combined = replace(
@@ -69,6 +73,24 @@ class FittedModel:
             quantiles = without_crumbs(np.maximum(combined.quantiles, 0), raw.grain)
             combined = replace(combined, mean=np.maximum(combined.mean, 0), quantiles=quantiles)
         return combined
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups; the codes of `group_codes` begin with 1."""
+        if self.group_by is None:
+            return ()
+        return next(column.levels for column in self.preparation.encoders.static if column.name == self.group_by)
+
+    def group_codes(self, tables: Tables) -> np.ndarray:
+        """(N,) group of each series of the tables; 0: unknown, or there are no groups."""
+        if self.group_by is None:
+            return np.zeros(len(tables.start), dtype=np.int32)
+        names = [column.name for column in self.preparation.encoders.static]
+        return tables.codes[:, names.index(self.group_by)]
+
+    def weights(self, codes: np.ndarray) -> Weights:
+        """Combinations of windows by the codes (W,) of their groups."""
+        return self.combinations.weights(self.groups, codes)
 
     def network_forecasts(self, tables: Tables, series: np.ndarray, origin: np.ndarray) -> Forecasts:
         """The members' average, without combination or calibration."""
@@ -139,9 +161,9 @@ def mean_members(raw: Forecasts) -> np.ndarray:
     return np.concatenate([raw.mean[:, :, None], np.maximum(np.concatenate([inner, bases], axis=2), 0.0)], axis=2)
 
 
-def combine(raw: Forecasts, combination: Combination) -> Forecasts:
+def combine(raw: Forecasts, weights: Weights) -> Forecasts:
     """The mean and the median become combinations with the bases; the other quantiles move with the median."""
-    mean = combination.factor * (mean_members(raw) @ combination.mean)
-    weights = combination.median
-    shift = (weights[0] - 1) * raw.quantiles[:, :, MEDIAN] + raw.bases @ weights[1:]
+    mean = weights.factor[:, None] * np.matmul(mean_members(raw), weights.mean[:, :, None])[:, :, 0]
+    bases = np.matmul(raw.bases, weights.median[:, 1:, None])[:, :, 0]
+    shift = (weights.median[:, :1] - 1) * raw.quantiles[:, :, MEDIAN] + bases
     return replace(raw, mean=mean, quantiles=raw.quantiles + shift[:, :, None])

@@ -6,14 +6,20 @@ Belongs here: what is fitted when, on which dates. The frames of the public API 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecom_pipeline.forecasting.budget import FINAL_SHARE, TRAIN_SHARE, UPDATE_SHARE, Budget
 from ecom_pipeline.forecasting.calendar import season_of
 from ecom_pipeline.forecasting.calibration import Calibration
-from ecom_pipeline.forecasting.combining import Combination, combination_weights, level_factor
+from ecom_pipeline.forecasting.combining import (
+    FEWEST_ROWS,
+    Combination,
+    Combinations,
+    Evidence,
+    learn_combinations,
+)
 from ecom_pipeline.forecasting.fitted import FittedModel
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import Preparation, build_tables, fit_preparation
@@ -21,9 +27,11 @@ from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.training import TrainingLog, train
 from ecom_pipeline.forecasting.types import MEDIAN, Cell, Link, Progress
 from ecom_pipeline.forecasting.validation import (
+    MEAN_MEMBERS,
     VALIDATION_SERIES,
     base_score,
     evaluate,
+    validation_figures,
     validation_origins,
     validation_span,
 )
@@ -48,6 +56,15 @@ def _steps_of(logs: Sequence[TrainingLog]) -> dict[str, int | bool]:
     }
 
 
+def _described(combination: Combination) -> dict[str, Any]:
+    """A combination as plain values."""
+    return {
+        "mean": dict(zip(MEAN_MEMBERS, combination.mean.tolist(), strict=True)),
+        "median": dict(zip(("network", *BASES), combination.median.tolist(), strict=True)),
+        "mean_factor": combination.factor,
+    }
+
+
 class Fitter:
     """Fits a model on a panel, and updates it on a longer one."""
 
@@ -61,9 +78,11 @@ class Fitter:
         allow_negative: bool,
         time_budget_s: float | None,
         on_progress: Progress | None,
+        group_by: str | None = None,
     ) -> None:
         self.settings, self.cell, self.seed, self.horizon = settings, cell, seed, horizon
         self.allow_negative, self.time_budget_s = allow_negative, time_budget_s
+        self.group_by = group_by
         self.on_progress: Progress = on_progress or (lambda stage, share: None)
         self._compiled: tuple[NetworkConfig, Optimiser] | None = None
 
@@ -211,9 +230,10 @@ class Fitter:
             preparation=preparation,
             config=config,
             members=members,
-            combination=Combination.network_alone(),
+            combinations=Combinations(common=Combination.network_alone()),
             calibration=Calibration.empty(),
             allow_negative=self.allow_negative,
+            group_by=self.group_by,
             report={
                 "link": geometry.link,
                 "cell": self.cell,
@@ -281,48 +301,37 @@ class Fitter:
         if not (tables.start < origins.max()).any():
             return
         outcome = evaluate(model, panel, tables, origins)
-        if len(outcome.y) < 50:
+        if len(outcome.y) < FEWEST_ROWS:
             return
-        means = outcome.means
-        medians = np.column_stack([outcome.quantiles[:, MEDIAN], outcome.bases])
-        for_mean = combination_weights(
+        evidence = Evidence(
             y=outcome.y,
-            members=means,
+            means=outcome.means,
+            medians=np.column_stack([outcome.quantiles[:, MEDIAN], outcome.bases]),
             weight=outcome.weight,
-            loss="squared" if self.allow_negative else "poisson",
-            networks=2,
+            volume=outcome.wape_weight,
+            date=outcome.date,
+            code=outcome.code,
         )
-        for_median = combination_weights(y=outcome.y, members=medians, weight=outcome.weight, loss="absolute")
-        mean, median = means @ for_mean, medians @ for_median
-        factor = level_factor(y=outcome.y, forecast=mean, weight=outcome.wape_weight, date=outcome.date)
-        learnt = Combination(mean=for_mean, median=for_median, factor=factor)
-        model.combination = learnt if share == 1.0 else model.combination.towards(learnt, share)
-        median = medians @ model.combination.median
+        learnt = learn_combinations(evidence, levels=model.groups, negative=self.allow_negative)
+        of_learnt = learnt.weights(model.groups, outcome.code)
+        model.combinations = learnt if share == 1.0 else model.combinations.towards(learnt, share)
+        median = (evidence.medians * model.weights(outcome.code).median).sum(axis=1)
         model.calibration = model.calibration.add(
             outcome.y,
-            outcome.quantiles + (median - medians[:, 0])[:, None],
+            outcome.quantiles + (median - outcome.quantiles[:, MEDIAN])[:, None],
             outcome.step,
             horizon=self.horizon,
             keep=self.settings.calibration_windows,
             limit=CALIBRATION_ROWS,
         )
-        total = np.abs(outcome.y * outcome.wape_weight).sum()
-
-        def wape(forecast: np.ndarray) -> float:
-            return float((np.abs(outcome.y - forecast) * outcome.wape_weight).sum() / max(total, 1e-12))
-
-        names = ("network", "network_quantiles", *BASES)
-        model.report["validation"] = {
-            "rows": len(outcome.y),
-            "wape_combined": wape(mean),
-            "wape_median_network": wape(medians[:, 0]),
-            "wape_median_combined": wape(median),
-            **{f"wape_{name}": wape(means[:, k]) for k, name in enumerate(names)},
-        }
-        model.report["combination"] = {
-            "mean": dict(zip(names, model.combination.mean.tolist(), strict=True)),
-            "median": dict(zip(("network", *BASES), model.combination.median.tolist(), strict=True)),
-            "mean_factor": model.combination.factor,
+        model.report["validation"] = validation_figures(
+            outcome,
+            mean=(evidence.means * of_learnt.mean).sum(axis=1),
+            median=(evidence.medians * of_learnt.median).sum(axis=1),
+        )
+        model.report["combination"] = _described(model.combinations.common)
+        model.report["combination_by_group"] = {
+            name: _described(combination) for name, combination in model.combinations.groups.items()
         }
         model.report["interval_corrections"] = model.calibration.corrections().tolist()
 

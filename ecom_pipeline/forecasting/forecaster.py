@@ -26,7 +26,9 @@ class SalesForecaster:
     static: names of columns of the history (numbers or flags; static ones may be names). cell: the recurrent cell.
     time_budget_s: seconds that one fit may take: they set its number of training steps (None: as many as planned); the
     clock interferes only at twice the time, and `settings_` says so. Else the result depends on data, settings and seed
-    alone. allow_negative: whether forecasts below zero make sense (returns). settings: the training plan.
+    alone. allow_negative: whether forecasts below zero make sense (returns). group_by: the static column, if any, whose
+    few categories are series of different kinds (a total, products): how much of a forecast is the network's, and by
+    how much its level was off, is learnt for each. settings: the training plan.
     """
 
     def __init__(  # noqa: PLR0917
@@ -41,13 +43,15 @@ class SalesForecaster:
         time_budget_s: float | None = None,
         *,
         allow_negative: bool = False,
+        group_by: str | None = None,
         settings: TrainingSettings | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        check_arguments(horizon=horizon, cell=cell, time_budget_s=time_budget_s)
+        check_arguments(horizon=horizon, cell=cell, time_budget_s=time_budget_s, static=static, group_by=group_by)
         self.freq, self.horizon, self.cell, self.seed = freq, horizon, cell, seed
         self.known_future, self.past_only, self.static = tuple(known_future), tuple(past_only), tuple(static)
         self.time_budget_s, self.allow_negative = time_budget_s, allow_negative
+        self.group_by = group_by
         self.settings = settings or TrainingSettings()
         self.on_progress = on_progress
         self.model_: FittedModel | None = None
@@ -59,6 +63,7 @@ class SalesForecaster:
             allow_negative=allow_negative,
             time_budget_s=time_budget_s,
             on_progress=on_progress,
+            group_by=group_by,
         )
 
     def fresh(self) -> "SalesForecaster":
@@ -73,6 +78,7 @@ class SalesForecaster:
             seed=self.seed,
             time_budget_s=self.time_budget_s,
             allow_negative=self.allow_negative,
+            group_by=self.group_by,
             settings=self.settings,
             on_progress=self.on_progress,
         )
@@ -132,6 +138,7 @@ class SalesForecaster:
             "past_only": list(self.past_only),
             "static": list(self.static),
             "allow_negative": self.allow_negative,
+            "group_by": self.group_by,
             "training": self.settings.to_json(),
             "link": model.geometry.link,
             "patches": model.geometry.patches,

@@ -3,6 +3,7 @@
 Belongs here: names, types, defaults, checks. What a fit chose by itself is recorded in `SalesForecaster.settings_`.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,7 +48,9 @@ class TrainingSettings:
         return asdict(self)
 
 
-def check_arguments(*, horizon: int, cell: Cell, time_budget_s: float | None) -> None:
+def check_arguments(
+    *, horizon: int, cell: Cell, time_budget_s: float | None, static: Sequence[str], group_by: str | None
+) -> None:
     """Raise ForecastingError for arguments outside their range."""
     if horizon < 1:
         raise ForecastingError(f"horizon={horizon}: must be at least 1 step.")
@@ -55,3 +58,5 @@ def check_arguments(*, horizon: int, cell: Cell, time_budget_s: float | None) ->
         raise ForecastingError(f"cell={cell!r}: must be 'lstm', 'gru', 'simple_rnn' or 'dilated_cnn'.")
     if time_budget_s is not None and time_budget_s <= 0:
         raise ForecastingError(f"time_budget_s={time_budget_s}: must be positive, or None for the default plan.")
+    if group_by is not None and group_by not in static:
+        raise ForecastingError(f"group_by={group_by!r}: must be one of the static columns {list(static)}, or None.")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ecom_pipeline.forecasting.calendar import Season
 from ecom_pipeline.forecasting.calibration import Calibration
-from ecom_pipeline.forecasting.combining import Combination
+from ecom_pipeline.forecasting.combining import Combination, Combinations
 from ecom_pipeline.forecasting.covariates import Encoders
 from ecom_pipeline.forecasting.effects import Columns, Effects
 from ecom_pipeline.forecasting.fitted import FittedModel
@@ -25,7 +25,7 @@ from ecom_pipeline.forecasting.windows import Geometry
 if TYPE_CHECKING:
     from ecom_pipeline.forecasting.forecaster import SalesForecaster
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST, ARRAYS = "manifest.json", "weights.npz"
 
 
@@ -49,13 +49,15 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
     """Write manifest.json and weights.npz, replacing what is there."""
     model = forecaster._fitted()
     preparation, effects = model.preparation, model.preparation.effects
+    combinations = [model.combinations.common, *model.combinations.groups.values()]
     arrays: dict[str, np.ndarray] = {
         "scale": preparation.scale,
         "cap": preparation.cap,
         "effects.common": effects.common,
         "effects.own": effects.own,
-        "combination.mean": model.combination.mean,
-        "combination.median": model.combination.median,
+        "combination.mean": np.stack([combination.mean for combination in combinations]),
+        "combination.median": np.stack([combination.median for combination in combinations]),
+        "combination.factor": np.array([combination.factor for combination in combinations]),
         "calibration.scores": model.calibration.scores,
         "calibration.bucket": model.calibration.bucket,
         "calibration.batch": model.calibration.batch,
@@ -76,6 +78,7 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
             "seed": forecaster.seed,
             "time_budget_s": forecaster.time_budget_s,
             "allow_negative": forecaster.allow_negative,
+            "group_by": forecaster.group_by,
         },
         "training": forecaster.settings.to_json(),
         "geometry": {**asdict(model.geometry)},
@@ -87,7 +90,7 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
         "last": str(preparation.last),
         "embed_series": preparation.embed_series,
         "yearly": preparation.yearly,
-        "mean_factor": model.combination.factor,
+        "combinations": list(model.combinations.groups),
         "report": model.report,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,15 +144,19 @@ def load(folder: Path) -> "SalesForecaster":
         embed_series=manifest["embed_series"],
         yearly=manifest["yearly"],
     )
+    combinations = [
+        Combination(mean=mean, median=median, factor=float(factor))
+        for mean, median, factor in zip(
+            arrays["combination.mean"], arrays["combination.median"], arrays["combination.factor"], strict=True
+        )
+    ]
     forecaster.model_ = FittedModel(
         geometry=Geometry(**geometry),
         preparation=preparation,
         config=config,
         members=members,
-        combination=Combination(
-            mean=arrays["combination.mean"],
-            median=arrays["combination.median"],
-            factor=float(manifest["mean_factor"]),
+        combinations=Combinations(
+            common=combinations[0], groups=dict(zip(manifest["combinations"], combinations[1:], strict=True))
         ),
         calibration=Calibration(
             scores=arrays["calibration.scores"],
@@ -157,6 +164,7 @@ def load(folder: Path) -> "SalesForecaster":
             batch=arrays["calibration.batch"],
         ),
         allow_negative=forecaster.allow_negative,
+        group_by=forecaster.group_by,
         report=manifest["report"],
     )
     return forecaster

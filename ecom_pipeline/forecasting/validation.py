@@ -9,10 +9,12 @@ from ecom_pipeline.forecasting.calendar import season_of
 from ecom_pipeline.forecasting.fitted import FittedModel, mean_members
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import build_tables, fit_preparation
-from ecom_pipeline.forecasting.types import Link
+from ecom_pipeline.forecasting.types import MEDIAN, Link
 from ecom_pipeline.forecasting.windows import BASES, Geometry, Tables, gather
 
 VALIDATION_SERIES = 1500
+MEAN_MEMBERS = ("network", "network_quantiles", *BASES)
+"""What a mean is combined of."""
 ADJUSTED = ("adjusted_profile", "level", "adjusted_mean")
 
 
@@ -39,14 +41,15 @@ class Outcome:
     date: np.ndarray
     weight: np.ndarray
     wape_weight: np.ndarray
+    code: np.ndarray
 
 
 def evaluate(model: FittedModel, panel: Panel, tables: Tables, origins: np.ndarray) -> Outcome:
-    """Network forecasts (uncombined, uncalibrated) of up to VALIDATION_SERIES series at each origin."""
+    """Network forecasts (uncombined, uncalibrated) of up to VALIDATION_SERIES series a group at each origin."""
     horizon = model.geometry.horizon
+    codes = model.group_codes(tables)
     alive = np.flatnonzero(tables.start < origins.max())
-    if len(alive) > VALIDATION_SERIES:
-        alive = alive[np.linspace(0, len(alive) - 1, VALIDATION_SERIES).astype(int)]
+    alive = np.sort(np.concatenate([_evenly(alive[codes[alive] == code]) for code in np.unique(codes)]))
     series = np.tile(alive, len(origins))
     origin = np.repeat(origins, len(alive))
     begun = tables.start[series] < origin
@@ -67,7 +70,31 @@ def evaluate(model: FittedModel, panel: Panel, tables: Tables, origins: np.ndarr
         date=ahead[rows],
         weight=np.sqrt(size),
         wape_weight=size,
+        code=np.broadcast_to(codes[series][:, None], y.shape)[rows],
     )
+
+
+def _evenly(series: np.ndarray) -> np.ndarray:
+    """At most VALIDATION_SERIES of them, evenly spaced."""
+    if len(series) <= VALIDATION_SERIES:
+        return series
+    return series[np.linspace(0, len(series) - 1, VALIDATION_SERIES).astype(int)]
+
+
+def validation_figures(outcome: Outcome, *, mean: np.ndarray, median: np.ndarray) -> dict[str, float]:
+    """For the record: WAPE of the combined mean (R,) and median (R,), and of everything that they combine."""
+    total = np.abs(outcome.y * outcome.wape_weight).sum()
+
+    def wape(forecast: np.ndarray) -> float:
+        return float((np.abs(outcome.y - forecast) * outcome.wape_weight).sum() / max(total, 1e-12))
+
+    return {
+        "rows": len(outcome.y),
+        "wape_combined": wape(mean),
+        "wape_median_network": wape(outcome.quantiles[:, MEDIAN]),
+        "wape_median_combined": wape(median),
+        **{f"wape_{name}": wape(outcome.means[:, k]) for k, name in enumerate(MEAN_MEMBERS)},
+    }
 
 
 def base_score(panel: Panel, *, link: Link, limit: int, origins: np.ndarray, horizon: int, patches: int) -> float:

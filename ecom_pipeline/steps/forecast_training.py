@@ -158,6 +158,7 @@ def _unfitted(covariates: Covariates, settings: Settings, *, share: float, on_pr
         static=STATIC,
         cell=settings.forecast_cell,
         seed=settings.seed,
+        group_by="level_code",
         time_budget_s=share * settings.forecast_time_budget_seconds,
         on_progress=on_progress,
     )

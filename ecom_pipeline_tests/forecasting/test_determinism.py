@@ -11,7 +11,7 @@ from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
 from ecom_pipeline_tests.forecasting.series import weekly_sales
 
 settings = TrainingSettings(steps=60, final_steps=10, units=32, hidden=32, batch_size=64, patches=6)
-forecaster = SalesForecaster("D", 14, ("promo",), static=("category",), settings=settings)
+forecaster = SalesForecaster("D", 14, ("promo",), static=("category",), group_by="category", settings=settings)
 forecaster.fit(weekly_sales(series=40, days=200)).save(Path(sys.argv[1]))
 """
 NEIGHBOUR = "while True: sum(range(100_000))"

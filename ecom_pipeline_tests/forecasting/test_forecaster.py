@@ -30,7 +30,7 @@ def sales() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def fitted(sales: pd.DataFrame) -> SalesForecaster:
     history, _ = split(sales)
-    return tiny_forecaster(known_future=("promo",), static=("category",)).fit(history)
+    return tiny_forecaster(known_future=("promo",), static=("category",), group_by="category").fit(history)
 
 
 def assert_sound(forecast: pd.DataFrame, *, negative: bool = False) -> None:
@@ -120,7 +120,7 @@ def test_changing_the_future_leaves_the_forecast_unchanged(sales: pd.DataFrame) 
     cutoff = sales["ds"].max() - pd.Timedelta(days=21)
     changed = sales.copy()
     changed.loc[changed["ds"] > cutoff, "y"] *= 100
-    settings = {"known_future": ("promo",), "static": ("category",)}
+    settings = {"known_future": ("promo",), "static": ("category",), "group_by": "category"}
     for refit in ("first", "each"):
         first, second = (backtest(tiny_forecaster(**settings), s, [cutoff], refit) for s in (sales, changed))
         pd.testing.assert_frame_equal(first.drop(columns="y"), second.drop(columns="y"))
@@ -145,7 +145,7 @@ def test_series_that_the_fit_never_saw_are_forecast(fitted: SalesForecaster, sal
 
 def test_an_update_takes_in_series_and_categories_that_appeared_since(sales: pd.DataFrame) -> None:
     history, future = split(sales, horizon=21)
-    forecaster = tiny_forecaster(static=("category",), settings=TINY).fit(history)
+    forecaster = tiny_forecaster(static=("category",), group_by="category", settings=TINY).fit(history)
     late = future[future["unique_id"] == "p1"].assign(unique_id="a-late-one", category="late")
     extended = pd.concat([sales, late])
     forecast = forecaster.update(extended).predict(extended)
@@ -308,6 +308,26 @@ def test_wrong_input_is_named(change: object, message: str, sales: pd.DataFrame)
     history, _ = split(sales)
     with pytest.raises(ForecastingError, match=message):
         tiny_forecaster(known_future=("promo",)).fit(change(history))  # type: ignore[operator]
+
+
+def test_groups_are_those_of_a_static_column() -> None:
+    with pytest.raises(ForecastingError, match="group_by='level': must be one of the static columns"):
+        tiny_forecaster(static=("category",), group_by="level")
+
+
+def test_one_group_whose_level_was_off_does_not_move_the_others(sales: pd.DataFrame) -> None:
+    history, _ = split(sales)
+    drifted = history.copy()
+    late = (drifted["ds"] > drifted["ds"].max() - pd.Timedelta(days=16)) & (drifted["category"] == "odd")
+    drifted.loc[late, "y"] *= 3
+    groups = {
+        name: tiny_forecaster(static=("category",), group_by=name).fit(drifted).settings_ for name in (None, "category")
+    }
+    assert groups[None]["combination"]["mean_factor"] > 1.03
+    assert groups[None]["combination_by_group"] == {}
+    by_group = groups["category"]["combination_by_group"]
+    assert by_group["even"]["mean_factor"] < 1.01
+    assert by_group["odd"]["mean_factor"] > 1.05
 
 
 def test_dates_off_the_frequency_are_named() -> None:

@@ -12,7 +12,14 @@ from ecom_pipeline.forecasting import (
 )
 from ecom_pipeline.forecasting import link as links
 from ecom_pipeline.forecasting.calibration import Calibration
-from ecom_pipeline.forecasting.combining import combination_weights, level_factor
+from ecom_pipeline.forecasting.combining import (
+    Combination,
+    Combinations,
+    Evidence,
+    combination_weights,
+    learn_combinations,
+    level_factor,
+)
 from ecom_pipeline.forecasting.effects import Columns, fit_effects, useful_columns
 from ecom_pipeline.forecasting.points import percentage_point
 from ecom_pipeline.forecasting.windows import fill_gaps
@@ -151,6 +158,65 @@ def test_the_combination_finds_the_better_forecast() -> None:
     assert weights[1] > 0.9
     alike = np.column_stack([members[:, 1], members[:, 1]])
     assert combination_weights(y=y, members=alike, weight=np.ones(3000), loss="absolute")[0] > 0.9
+
+
+def evidence_of_two_kinds(*, dates: int) -> Evidence:
+    """Forty series each of two groups: the first forecast is right for group 1, the last for group 2, half too high."""
+    rng = np.random.default_rng(0)
+    truth = rng.gamma(20.0, 1.0, size=(80, dates))
+    noisy = truth * np.exp(rng.normal(0, 0.5, size=truth.shape))
+    second = np.arange(80)[:, None] >= 40
+    members = [np.where(second, noisy, truth), noisy, *([noisy] * 5), np.where(second, 1.5 * truth, noisy)]
+    means = np.stack([member.ravel() for member in members], axis=1)
+    flat = np.ones(truth.size)
+    return Evidence(
+        y=truth.ravel(),
+        means=means,
+        medians=means[:, [0, *range(2, 8)]],
+        weight=flat,
+        volume=flat,
+        date=np.tile(np.arange(dates), 80),
+        code=np.repeat([1, 2], 40 * dates),
+    )
+
+
+def test_a_group_has_weights_and_a_factor_of_its_own() -> None:
+    learnt = learn_combinations(evidence_of_two_kinds(dates=200), levels=("one", "two", "never seen"), negative=False)
+    assert set(learnt.groups) == {"one", "two"}
+    assert learnt.groups["one"].mean[0] > learnt.common.mean[0] > learnt.groups["two"].mean[0]
+    assert learnt.groups["one"].median[0] > learnt.groups["two"].median[0]
+    assert learnt.groups["one"].factor == pytest.approx(1.0, abs=0.02)
+    assert learnt.groups["two"].factor < 0.95
+    weights = learnt.weights(("one", "two", "never seen"), np.array([0, 1, 2, 3, 1]))
+    assert np.allclose(weights.mean.sum(axis=1), 1) and np.allclose(weights.median.sum(axis=1), 1)
+    assert weights.factor.tolist() == [
+        learnt.common.factor, learnt.groups["one"].factor, learnt.groups["two"].factor, learnt.common.factor,
+        learnt.groups["one"].factor,
+    ]  # fmt: skip
+
+
+def test_the_fewer_dates_a_group_has_the_more_its_weights_are_those_of_all() -> None:
+    away = [
+        np.abs(learnt.groups["two"].mean - learnt.common.mean).sum()
+        for learnt in (
+            learn_combinations(evidence_of_two_kinds(dates=dates), levels=("one", "two"), negative=False)
+            for dates in (10, 20, 200)
+        )
+    ]
+    assert away[0] == 0.0 < away[1] < 0.6 * away[2]
+
+
+def test_a_combination_moves_towards_another_group_by_group() -> None:
+    def plain(weight: float, factor: float) -> Combination:
+        return Combination(mean=np.array([weight, 1 - weight]), median=np.array([1.0]), factor=factor)
+
+    before = Combinations(common=plain(1.0, 1.0), groups={"a": plain(0.0, 1.0), "gone": plain(0.2, 0.9)})
+    after = Combinations(common=plain(0.0, 1.21), groups={"a": plain(1.0, 1.0), "new": plain(0.7, 1.1)})
+    between = before.towards(after, 0.5)
+    assert between.common.mean.tolist() == [0.5, 0.5]
+    assert between.common.factor == pytest.approx(1.1)
+    assert between.groups["a"].mean.tolist() == [0.5, 0.5]
+    assert between.groups["gone"] is before.groups["gone"] and between.groups["new"] is after.groups["new"]
 
 
 @pytest.mark.parametrize("link", ["identity", "sqrt", "log"])
