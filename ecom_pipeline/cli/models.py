@@ -47,7 +47,7 @@ def list_versions(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) 
         return
     grid = Grid(box=None)
     for name in ("model", "version", "data up to", "decision", "why"):
-        grid.add_column(name, overflow="fold")
+        grid.add_column(name, overflow="fold", no_wrap=name in ("model", "version"))  # to be copied to `promote`
     for version in versions:
         grid.add_row(*version.values())
     Console(highlight=False).print(grid if versions else "No model was trained yet.")
