@@ -8,6 +8,7 @@ import dagster as dg
 
 from ecom_pipeline.contracts import Between, Column, Holds, NotNull, OneOf, Rule, Table, Unique
 from ecom_pipeline.orchestration.lineage import as_metadata, columns_read_by
+from ecom_pipeline.settings import Home
 from ecom_pipeline.warehouse import Warehouse
 
 PREVIEW_ROWS = 5
@@ -100,6 +101,36 @@ def table_metadata(warehouse: Warehouse, declared: Table, *, as_of: date | None 
     order = ", ".join(declared.key) if declared.key and count < 100_000 else ""
     rows = warehouse.rows(f"SELECT * FROM {source}{f' ORDER BY {order}' if order else ''} LIMIT {PREVIEW_ROWS}")
     return {**told, "preview": dg.MetadataValue.md(markdown_table(declared.column_names, rows))}
+
+
+IN_THE_REPORT = {
+    "sales_forecasts": "forecast",
+    "sales_forecast_accuracy": "misses",
+    "recommendations": "people",
+    "purchase_predictions": "people",
+    "segments": "segments",
+    "user_segments": "segments",
+    "segment_items": "segments",
+    "next_steps": "next-steps",
+    "next_step_reliability": "next-steps",
+    "similar_items": "similar",
+    "funnel_daily": "funnel",
+    "path_sequences": "paths",
+    "quarantine_summary": "quality",
+    "model_metrics": "models",
+    "model_versions": "models",
+}
+"""Tables that the nightly report draws, and its section of each."""
+
+
+def place_in_report(home: Home, name: str, as_of: date) -> dict[str, Any]:
+    """Where the report of the night says what a table says; it is written at the end of the night."""
+    from ecom_pipeline.report import archived_report
+
+    if name not in IN_THE_REPORT:
+        return {}
+    page = archived_report(home, as_of).resolve().as_uri()
+    return {"in the report": dg.MetadataValue.url(f"{page}#{IN_THE_REPORT[name]}")}
 
 
 def past_counts(warehouse: Warehouse, declared: Table, as_of: date) -> list[tuple[date, int]]:

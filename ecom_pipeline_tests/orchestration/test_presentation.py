@@ -2,6 +2,7 @@
 
 import base64
 from datetime import date
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from ecom_pipeline.orchestration import plots
 from ecom_pipeline.orchestration.checks import as_check_result
 from ecom_pipeline.orchestration.lineage import tables_read_by
 from ecom_pipeline.orchestration.presentation import (
+    IN_THE_REPORT,
     column_schema,
     markdown_table,
     past_counts,
+    place_in_report,
     sparkline,
     table_metadata,
 )
 from ecom_pipeline.quality import CheckResult, TableValidation
-from ecom_pipeline.settings import Settings
+from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.warehouse import open_warehouse
 
 NIGHT = date(2026, 1, 31)
@@ -166,3 +169,15 @@ def test_a_plot_is_a_small_png_inside_markdown(picture: str) -> None:
     image = base64.b64decode(picture[start:-1])
     assert image.startswith(b"\x89PNG")
     assert len(image) < 60_000
+
+
+def test_a_table_leads_to_its_section_of_the_nights_report(tmp_path: Path) -> None:
+    told = place_in_report(Home(tmp_path), "funnel_daily", NIGHT)
+    assert told["in the report"].value == f"{tmp_path.as_uri()}/reports/2026-01-31.html#funnel"
+    assert place_in_report(Home(tmp_path), "feat_items", NIGHT) == {}
+
+
+def test_the_sections_that_tables_lead_to_are_in_the_report() -> None:
+    template = (files("ecom_pipeline.report") / "template" / "report.html.j2").read_text(encoding="utf-8")
+    assert {section for section in IN_THE_REPORT.values() if f'<section id="{section}"' not in template} == set()
+    assert {name for name in IN_THE_REPORT if table(name).published_as is None} == set()

@@ -7,7 +7,7 @@ import dagster as dg
 
 from ecom_pipeline.contracts import table
 from ecom_pipeline.orchestration import pictures
-from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
+from ecom_pipeline.orchestration.presentation import place_in_report, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import Step, recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 
@@ -87,6 +87,7 @@ def _mart(
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(shop.warehouse, declared, as_of=step.as_of),
+                **place_in_report(shop.home, name, step.as_of),
                 **describe(shop, step),
                 **step.figures,
             }

@@ -8,7 +8,7 @@ import dagster as dg
 from ecom_pipeline.contracts import table
 from ecom_pipeline.orchestration import people_pictures as pictures
 from ecom_pipeline.orchestration.pictures import nothing
-from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
+from ecom_pipeline.orchestration.presentation import place_in_report, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import Step, recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 
@@ -63,6 +63,7 @@ def _step(
                 asset_key=one,
                 metadata={
                     **table_metadata(shop.warehouse, table(one), as_of=step.as_of),
+                    **place_in_report(shop.home, one, step.as_of),
                     **describe(shop, step),
                     **made,
                     **step.figures,

@@ -6,7 +6,7 @@ from ecom_pipeline.contracts import Table, table
 from ecom_pipeline.orchestration import trajectory_pictures as pictures
 from ecom_pipeline.orchestration.lineage import tables_read_by
 from ecom_pipeline.orchestration.pictures import nothing
-from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
+from ecom_pipeline.orchestration.presentation import place_in_report, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
@@ -38,6 +38,7 @@ def _trajectory(declared: Table, partitions: dg.PartitionsDefinition) -> dg.Asse
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(shop.warehouse, declared, as_of=step.as_of),
+                **place_in_report(shop.home, declared.name, step.as_of),
                 **PICTURES.get(declared.name, nothing)(shop, step),
                 **step.figures,
             }
