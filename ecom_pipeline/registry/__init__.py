@@ -7,6 +7,7 @@ training, or the comparison that leads to a decision (`ecom_pipeline.steps`).
 from ecom_pipeline.registry.gate import Verdict, decide, version_in_force
 from ecom_pipeline.registry.manifest import Decision, Manifest, Metric, ModelName, code_version
 from ecom_pipeline.registry.registry import ModelVersion, Registry, RegistryError
+from ecom_pipeline.registry.training import Training
 
 __all__ = [
     "Decision",
@@ -16,6 +17,7 @@ __all__ = [
     "ModelVersion",
     "Registry",
     "RegistryError",
+    "Training",
     "Verdict",
     "code_version",
     "decide",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,14 @@ from ecom_pipeline import contracts
 from ecom_pipeline.forecasting.reconciliation import reconcile_arrays
 from ecom_pipeline.forecasting.types import QUANTILES, ForecastingError
 from ecom_pipeline.registry import (
-    Manifest,
     Metric,
     ModelName,
     ModelVersion,
     Registry,
     RegistryError,
+    Training,
     Verdict,
-    code_version,
     decide,
-    version_in_force,
 )
 from ecom_pipeline.registry.fingerprint import fingerprint
 from ecom_pipeline.settings import Home, Settings
@@ -99,14 +98,8 @@ def train_forecaster(
 def _train_if_due(
     warehouse: Warehouse, registry: Registry, *, settings: Settings, as_of: date, progress: Progress
 ) -> ModelVersion:
-    standing = version_in_force(
-        registry,
-        MODEL,
-        as_of=as_of,
-        retrain_after_days=settings.retrain_after_days,
-        settings=training_settings(settings),
-        seed=settings.seed,
-    )
+    training = Training(registry, MODEL, as_of, settings=training_settings(settings), seed=settings.seed)
+    standing = training.standing(retrain_after_days=settings.retrain_after_days)
     if standing is not None:
         return standing
 
@@ -114,22 +107,7 @@ def _train_if_due(
     covariates = Covariates.of(warehouse, cutoff=as_of)
     series = series_of_night(warehouse, as_of=as_of)
     history = training_frame(warehouse, series, covariates=covariates, cutoff=as_of)
-
-    def register(
-        verdict: Verdict, metrics: tuple[Metric, ...] = (), save: Callable[[Path], None] | None = None
-    ) -> ModelVersion:
-        manifest = Manifest(
-            model=MODEL,
-            data_cutoff=as_of,
-            data_fingerprint=fingerprint(history),
-            code_version=code_version(),
-            seed=settings.seed,
-            settings=training_settings(settings),
-            metrics=metrics,
-            decision=verdict.decision,
-            reason=verdict.reason,
-        )
-        return registry.register(manifest, save)
+    register = partial(training.register, fingerprint(history))
 
     days = (history["ds"].max() - history["ds"].min()).days + 1 if len(history) else 0
     cutoffs = held_out_cutoffs(

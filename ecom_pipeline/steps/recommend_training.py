@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,14 +14,11 @@ from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.recommending.next_step import NextStepPredictor
 from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import (
-    Manifest,
-    Metric,
     ModelVersion,
     Registry,
+    Training,
     Verdict,
-    code_version,
     decide,
-    version_in_force,
 )
 from ecom_pipeline.registry.fingerprint import fingerprint
 from ecom_pipeline.settings import Home, Settings
@@ -72,35 +70,14 @@ def train_recommender(
 def _train_if_due(
     warehouse: Warehouse, registry: Registry, *, settings: Settings, as_of: date, progress: Progress
 ) -> ModelVersion:
-    standing = version_in_force(
-        registry,
-        MODEL,
-        as_of=as_of,
-        retrain_after_days=settings.retrain_after_days,
-        settings=_training_settings(settings),
-        seed=settings.seed,
-    )
+    training = Training(registry, MODEL, as_of, settings=_training_settings(settings), seed=settings.seed)
+    standing = training.standing(retrain_after_days=settings.retrain_after_days)
     if standing is not None:
         return standing
 
     progress("read events", 0.0)
     events = events_of_night(warehouse)
-
-    def register(
-        verdict: Verdict, metrics: tuple[Metric, ...] = (), save: Callable[[Path], None] | None = None
-    ) -> ModelVersion:
-        manifest = Manifest(
-            model=MODEL,
-            data_cutoff=as_of,
-            data_fingerprint=fingerprint(events.to_pandas()),
-            code_version=code_version(),
-            seed=settings.seed,
-            settings=_training_settings(settings),
-            metrics=metrics,
-            decision=verdict.decision,
-            reason=verdict.reason,
-        )
-        return registry.register(manifest, save)
+    register = partial(training.register, fingerprint(events.to_pandas()))
 
     held_out_days = max(settings.test_days, settings.purchase_window_days)
     cutoff = end_of_day(warehouse, as_of - timedelta(days=held_out_days))
