@@ -1,9 +1,11 @@
 """How much of the forecast is the network's: a convex combination with the simple forecasts, learnt on validation.
 
-Forecast combination with weights from past errors goes back to Bates and Granger (1969); a convex combination with a
-pull towards the network cannot do worse than noise allows. Groups of series (a static column's categories) have
-combinations of their own: thousands of products must not decide how much of the total's forecast is the network's, nor
-by what factor its level was off. Their weights are partially pooled (Gelman and Hill 2007, ch. 12).
+Forecast combination with weights from past errors goes back to Bates and Granger (1969). Weights learnt on few dates
+follow these dates, and an average nobody learnt is hard to beat (the combination puzzle; Stock and Watson 2004,
+Timmermann 2006): learnt weights count by the number of dates they rest on, the rest is such an average. Groups of
+series (a static column's categories) have combinations of their own: thousands of products must not decide how much of
+the total's forecast is the network's, nor by what factor its level was off. Their weights are partially pooled (Gelman
+and Hill 2007, ch. 12).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +21,14 @@ LARGEST_FACTOR = 1.3
 LEAST_MEAN = 1e-3
 PULL = 0.05
 """Share of the network's own loss that leaving it entirely must earn back."""
+LEAST_SIMPLE, DATES_TO_LEARN = 0.15, 12
+"""What the simple forecasts weigh together before anything is learnt, for a network that was trained on endless dates;
+the number of training dates with which they weigh half of the rest as well."""
+PRIOR_DATES = 56
+"""Dates at which learnt weights count half: those of all series against an average, those of a group against these."""
 FEWEST_ROWS = 50
 FEWEST_DATES = 14
 """Dates below which a group has the weights of all series; its level is then its own, uncorrected."""
-PRIOR_DATES = 56.0
-"""Dates of its own at which a group's weights are half its own and half those of all series."""
 
 
 @dataclass
@@ -109,32 +114,44 @@ class Evidence:
         return Evidence(**{name: value[rows] for name, value in self.__dict__.items()})
 
 
-def learn_combinations(evidence: Evidence, *, levels: Sequence[str], negative: bool) -> Combinations:
-    """The combination of all series, and of each group (code k + 1 is levels[k]); negative: whether sales may be."""
-    common = _learn(evidence, negative=negative)
+def learn_combinations(evidence: Evidence, *, levels: Sequence[str], trained: int, negative: bool) -> Combinations:
+    """The combination of all series, and of each group (code k + 1 is levels[k]).
+
+    trained: dates that the network was trained on; negative: whether sales may be.
+    """
+    y, weight = evidence.y, evidence.weight
+    average = Combination(
+        mean=prior_weights(y=y, members=evidence.means, weight=weight, networks=2, trained=trained),
+        median=prior_weights(y=y, members=evidence.medians, weight=weight, networks=1, trained=trained),
+    )
+    common = _learn(evidence, prior=average, negative=negative)
     groups: Mapping[int, Evidence] = {
         code: evidence.of(code) for code in range(1, len(levels) + 1) if (evidence.code == code).any()
     }
     return Combinations(
         common=common,
-        groups={levels[code - 1]: _learn(own, negative=negative, prior=common) for code, own in groups.items()},
+        groups={
+            levels[code - 1]: _learn(own, prior=common, negative=negative)
+            if len(np.unique(own.date)) >= FEWEST_DATES
+            else Combination(mean=common.mean, median=common.median)
+            for code, own in groups.items()
+        },
     )
 
 
-def _learn(evidence: Evidence, *, negative: bool, prior: Combination | None = None) -> Combination:
-    """Weights and factor; with a prior, weights are drawn to its by how few dates there are."""
+def _learn(evidence: Evidence, *, prior: Combination, negative: bool) -> Combination:
+    """Weights and factor; weights are drawn to the prior's, the factor to 1, by how few dates there are."""
     y, weight = evidence.y, evidence.weight
-    dates = len(np.unique(evidence.date))
-    if prior is not None and dates < FEWEST_DATES:
-        return Combination(mean=prior.mean, median=prior.median)
-    mean = combination_weights(
-        y=y, members=evidence.means, weight=weight, loss="squared" if negative else "poisson", networks=2
+    trusted = trust(evidence.date)
+    learnt = Combination(
+        mean=combination_weights(
+            y=y, members=evidence.means, weight=weight, loss="squared" if negative else "poisson", networks=2
+        ),
+        median=combination_weights(y=y, members=evidence.medians, weight=weight, loss="absolute"),
     )
-    median = combination_weights(y=y, members=evidence.medians, weight=weight, loss="absolute")
-    learnt = Combination(mean=mean, median=median)
-    if prior is not None:
-        learnt = Combination(mean=prior.mean, median=prior.median).towards(learnt, dates / (dates + PRIOR_DATES))
-    learnt.factor = level_factor(y=y, forecast=evidence.means @ learnt.mean, weight=evidence.volume, date=evidence.date)
+    learnt = Combination(mean=prior.mean, median=prior.median).towards(learnt, trusted)
+    factor = level_factor(y=y, forecast=evidence.means @ learnt.mean, weight=evidence.volume, date=evidence.date)
+    learnt.factor = factor**trusted
     return learnt
 
 
@@ -183,6 +200,23 @@ def combination_weights(
     share = np.exp(logits)
     share[share < 0.01 * share.sum()] = 0.0
     return share / share.sum()
+
+
+def prior_weights(*, y: np.ndarray, members: np.ndarray, weight: np.ndarray, networks: int, trained: int) -> np.ndarray:
+    """(K,) weights before any is learnt, for a network trained on `trained` dates; arguments as in combination_weights.
+
+    The networks share alike what is theirs, the simple forecasts theirs by the inverse of their squared error.
+    """
+    simple = LEAST_SIMPLE + (1 - LEAST_SIMPLE) * DATES_TO_LEARN / (DATES_TO_LEARN + trained)
+    error = (weight[:, None] * np.abs(members[:, networks:] - y[:, None])).sum(axis=0)
+    inverse = 1 / np.maximum(error, 1e-9 * error.max(initial=0.0) + 1e-12) ** 2
+    return np.concatenate([np.full(networks, (1 - simple) / networks), simple * inverse / inverse.sum()])
+
+
+def trust(date: np.ndarray) -> float:
+    """How much what was learnt from rows of these dates (R,) counts: rows of one date say one thing."""
+    dates = len(np.unique(date))
+    return dates / (dates + PRIOR_DATES)
 
 
 def _deviance(y: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from u and x alike (the within transformation). Inside the history, the effect a
 estimated without the block of dates around t, so that a network trained on it meets errors as large as tomorrow's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,24 @@ class Columns:
 
     now: tuple[int, ...]
     next: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What effects are estimated from: linked sales u (N, T) with weight (N, T) of 0 or 1, known (N, >= T, K), calendar
+    (>= T, C), codes (N, S) of the groups, the columns that enter, and the span in dates of the moving average."""
+
+    u: np.ndarray
+    weight: np.ndarray
+    known: np.ndarray
+    calendar: np.ndarray
+    codes: np.ndarray
+    columns: Columns
+    span: int
+
+    def of(self, some: np.ndarray) -> "Observations":
+        """That of some series (n,)."""
+        return replace(self, u=self.u[some], weight=self.weight[some], known=self.known[some], codes=self.codes[some])
 
 
 @dataclass
@@ -88,24 +106,12 @@ def fold_of(length: int) -> np.ndarray:
     return (np.arange(length) * FOLDS) // max(length, 1)
 
 
-def fit_effects(
-    *,
-    u: np.ndarray,
-    weight: np.ndarray,
-    known: np.ndarray,
-    calendar: np.ndarray,
-    codes: np.ndarray,
-    columns: Columns,
-    span: int,
-    pool: float | None = None,
-) -> Effects:
-    """Estimate from u (N, T) with weight (N, T) of 0 or 1, known (N, >= T, K), calendar (>= T, C), codes (N, S).
-
-    pool: strength of shrinkage; None chooses it on blocks of dates left out.
-    """
-    count = len(u)
-    width = 2 * len(columns.now) + len(columns.next) + calendar.shape[1]
-    gram, cross = _moments(u, weight, known, calendar=calendar, columns=columns, span=span)
+def fit_effects(data: Observations, *, pool: float | None = None) -> Effects:
+    """Estimate coefficients. pool: strength of shrinkage; None chooses it on blocks of dates left out."""
+    columns, codes = data.columns, data.codes
+    count = len(data.u)
+    gram, cross = _moments(data)
+    width = cross.shape[2]
     if width == 0:
         empty = np.zeros((FOLDS + 1, 0), dtype=np.float32)
         groups = [np.zeros((FOLDS + 1, int(codes[:, k].max()) + 1, 0), np.float32) for k in range(codes.shape[1])]
@@ -113,7 +119,7 @@ def fit_effects(
         return Effects(common=empty, groups=groups, own=own, pool=POOL_GRID[-1], columns=columns)
     total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     penalty = _penalty(total_gram)
-    precision = _precision(u, weight, total_gram, total_cross, penalty=penalty, codes=codes, span=span)
+    precision = _precision(data, total_gram, total_cross, penalty=penalty)
     gram, cross = gram * precision[:, None, None, None], cross * precision[:, None, None]
     total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     if pool is None:
@@ -132,20 +138,12 @@ def fit_effects(
     )
 
 
-def _precision(
-    u: np.ndarray,
-    weight: np.ndarray,
-    gram: np.ndarray,
-    cross: np.ndarray,
-    *,
-    penalty: np.ndarray,
-    codes: np.ndarray,
-    span: int,
-) -> np.ndarray:
+def _precision(data: Observations, gram: np.ndarray, cross: np.ndarray, *, penalty: np.ndarray) -> np.ndarray:
     """(N,) float32: what a day of each series counts: the average noise by its own, from a fit where all count alike.
 
-    gram (N, p, p), cross (N, p): of all blocks; the rest as in `fit_effects`.
+    gram (N, p, p), cross (N, p): of all blocks.
     """
+    u, weight, codes, span = data.u, data.weight, data.codes, data.span
     records = weight.sum(axis=1)
     squares = np.empty(len(u))
     for low in range(0, len(u), CHUNK):
@@ -191,28 +189,19 @@ def _left_out_error(
     return error
 
 
-def useful_columns(
-    *,
-    u: np.ndarray,
-    weight: np.ndarray,
-    known: np.ndarray,
-    calendar: np.ndarray,
-    codes: np.ndarray,
-    columns: Columns,
-    owners: np.ndarray,
-    count: int,
-    span: int,
-) -> np.ndarray:
+def useful_columns(data: Observations, *, owners: np.ndarray, count: int) -> np.ndarray:
     """(count,) bool: which covariates earn their place, by backward elimination on blocks of dates left out.
 
-    owners: (K,) the covariate (0 … count - 1) that each channel of `known` (N, T, K) belongs to; the rest as in
-    `fit_effects`. The most harmful covariate is left out first, until none costs more than it brings: with few dates,
-    what says little about sales still tells a network which week it is, and that week is learnt by heart.
+    owners: (K,) the covariate (0 … count - 1) that each channel of `known` (N, T, K) belongs to. The most harmful
+    covariate is left out first, until none costs more than it brings: with few dates, what says little about sales
+    still tells a network which week it is, and that week is learnt by heart.
     """
-    some = np.unique(np.linspace(0, len(u) - 1, min(len(u), SELECTION_SERIES)).astype(int))
-    gram, cross = _moments(u[some], weight[some], known[some], calendar=calendar, columns=columns, span=span)
+    length = len(data.u)
+    data = data.of(np.unique(np.linspace(0, length - 1, min(length, SELECTION_SERIES)).astype(int)))
+    columns, codes = data.columns, data.codes
+    gram, cross = _moments(data)
     now, ahead = owners[list(columns.now)], owners[list(columns.next)]
-    owner = np.concatenate([now, now, ahead, np.full(calendar.shape[1], -1)])
+    owner = np.concatenate([now, now, ahead, np.full(data.calendar.shape[1], -1)])
     penalty = _penalty(gram.sum(axis=1))
 
     def error_of(kept: np.ndarray) -> float:
@@ -220,7 +209,7 @@ def useful_columns(
         if len(at) == 0:
             return 0.0
         return _left_out_error(
-            gram[:, :, at][:, :, :, at], cross[:, :, at], penalty[at], codes[some], SELECTION_POOL, folds=range(FOLDS)
+            gram[:, :, at][:, :, :, at], cross[:, :, at], penalty[at], codes, SELECTION_POOL, folds=range(FOLDS)
         )
 
     kept = np.isin(np.arange(count), now)
@@ -234,18 +223,17 @@ def useful_columns(
     return kept
 
 
-def _moments(
-    u: np.ndarray, weight: np.ndarray, known: np.ndarray, *, calendar: np.ndarray, columns: Columns, span: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _moments(data: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Of each series and block of dates, moving averages taken out: x'x (N, FOLDS, p, p) and x'u (N, FOLDS, p)."""
+    u, weight, columns, span = data.u, data.weight, data.columns, data.span
     count, length = u.shape
-    width = 2 * len(columns.now) + len(columns.next) + calendar.shape[1]
+    width = 2 * len(columns.now) + len(columns.next) + data.calendar.shape[1]
     gram = np.zeros((count, FOLDS, width, width), dtype=np.float32)
     cross = np.zeros((count, FOLDS, width), dtype=np.float32)
     folds = fold_of(length)
     for low in range(0, count, CHUNK):
         part = slice(low, low + CHUNK)
-        x = design(known[part], calendar, columns)[:, :length]
+        x = design(data.known[part], data.calendar, columns)[:, :length]
         w = weight[part]
         x = (x - moving_average(x, w, span)) * w[:, :, None]
         v = (u[part] - moving_average(u[part], w, span)) * w

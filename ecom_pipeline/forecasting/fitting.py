@@ -21,15 +21,14 @@ from ecom_pipeline.forecasting.combining import (
     learn_combinations,
 )
 from ecom_pipeline.forecasting.fitted import FittedModel
+from ecom_pipeline.forecasting.form import choose_form, patches_for
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import Preparation, build_tables, fit_preparation
 from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.training import TrainingLog, train
-from ecom_pipeline.forecasting.types import MEDIAN, Cell, Link, Progress
+from ecom_pipeline.forecasting.types import MEDIAN, Cell, Progress
 from ecom_pipeline.forecasting.validation import (
     MEAN_MEMBERS,
-    VALIDATION_SERIES,
-    base_score,
     evaluate,
     validation_figures,
     validation_origins,
@@ -96,10 +95,12 @@ class Fitter:
         origins = validation_origins(
             limit=limit, length=length, horizon=self.horizon, windows=settings.validation_windows
         )
-        patches = self._patches(limit, season.cycle)
-        link = self._choose_link(panel, limit=limit, origins=origins, patches=patches)
+        patches = patches_for(settings, limit=limit, season=season)
+        link, yearly = choose_form(
+            panel, settings=settings, season=season, horizon=self.horizon, allow_negative=self.allow_negative
+        )
         geometry = Geometry(season=season, horizon=self.horizon, patches=patches, link=link)
-        model = self._untrained(panel, geometry, limit=limit)
+        model = self._untrained(panel, geometry, limit=limit, yearly=yearly)
         losses: list[list[float]] = []
         logs = []
         for member in range(settings.members):
@@ -173,36 +174,16 @@ class Fitter:
         }
         return model
 
-    def _patches(self, limit: int, cycle: int) -> int:
-        settings = self.settings
-        if cycle > 1:
-            return max(1, min(settings.patches, limit // (2 * cycle)))
-        return max(1, min(settings.context_without_cycle, limit // 2))
-
-    def _choose_link(self, panel: Panel, *, limit: int, origins: np.ndarray, patches: int) -> Link:
-        if self.settings.link is not None:
-            return self.settings.link
-        if self.allow_negative and np.nanmin(panel.y, initial=0.0) < 0:
-            return "identity"
-        if limit < 2 or limit >= panel.observed:
-            return "sqrt"
-        candidates: tuple[Link, ...] = ("identity", "sqrt", "log")
-        panel = panel.sample(VALIDATION_SERIES)
-        scores = {
-            link: base_score(panel, link=link, limit=limit, origins=origins, horizon=self.horizon, patches=patches)
-            for link in candidates
-        }
-        return min(scores, key=scores.__getitem__)
-
-    def _untrained(self, panel: Panel, geometry: Geometry, *, limit: int) -> FittedModel:
+    def _untrained(self, panel: Panel, geometry: Geometry, *, limit: int, yearly: bool) -> FittedModel:
         from ecom_pipeline.forecasting.network import Network, NetworkConfig
 
         settings = self.settings
         records = int((~np.isnan(panel.y[:, :limit])).sum())
         embed = settings.embed_series and records >= ROWS_PER_SERIES_EMBEDDING * len(panel.ids)
         preparation = fit_preparation(
-            panel, season=geometry.season, link=geometry.link, limit=max(limit, 1), embed_series=embed, select=True
-        )
+            panel, season=geometry.season, link=geometry.link, limit=max(limit, 1), embed_series=embed, yearly=yearly,
+            select=True,
+        )  # fmt: skip
         tables = build_tables(panel, preparation, geometry, training=True)
         sample = gather(tables, geometry, np.zeros(1, np.int64), np.array([max(limit, 1)]))
         config = NetworkConfig(
@@ -236,6 +217,7 @@ class Fitter:
             group_by=self.group_by,
             report={
                 "link": geometry.link,
+                "columns_for_the_year": yearly,
                 "cell": self.cell,
                 "seed": self.seed,
                 "known_future_used": [column.name for column in preparation.encoders.known if column.width],
@@ -312,7 +294,9 @@ class Fitter:
             date=outcome.date,
             code=outcome.code,
         )
-        learnt = learn_combinations(evidence, levels=model.groups, negative=self.allow_negative)
+        learnt = learn_combinations(
+            evidence, levels=model.groups, trained=int(origins.min()), negative=self.allow_negative
+        )
         of_learnt = learnt.weights(model.groups, outcome.code)
         model.combinations = learnt if share == 1.0 else model.combinations.towards(learnt, share)
         median = (evidence.medians * model.weights(outcome.code).median).sum(axis=1)

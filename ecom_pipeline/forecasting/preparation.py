@@ -4,7 +4,7 @@ Belongs here: what is fitted on sales before the network is. Leakage ends here: 
 dates of the panel only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from ecom_pipeline.forecasting.effects import (
     FOLDS,
     Columns,
     Effects,
+    Observations,
     effect_values,
     fit_effects,
     fold_of,
@@ -37,7 +38,6 @@ from ecom_pipeline.forecasting.windows import Geometry, Tables, fill_gaps
 
 OUTLIER_RATIO = 3.0
 EFFECT_LIMIT = 8.0
-YEARS_FOR_SEASON = 1.6
 SPARSE_SALES = 30
 """Dates with sales up to which a series counts as sparse: its scale borrows from the others."""
 LEAST_SALES = 1e-12
@@ -127,13 +127,15 @@ def fit_preparation(
     link: Link,
     limit: int,
     embed_series: bool,
+    yearly: bool = False,
     former: Preparation | None = None,
     select: bool = False,
 ) -> Preparation:
     """Fit encoders, scales, caps and effects on the first `limit` dates of a panel.
 
-    With a `former` preparation its encoders and its choice of calendar stay, and its categories keep their codes.
-    select: leave out known-future columns that do not help on blocks of dates left out.
+    yearly: the calendar has columns for the time of the year. With a `former` preparation its encoders and its calendar
+    stay, and its categories keep their codes. select: leave out known-future columns that do not help on blocks of
+    dates left out.
     """
     seen = _truncate(panel, limit)
     encoders = fit_encoders(seen) if former is None else extend_categories(former.encoders, panel.static)
@@ -145,34 +147,22 @@ def fit_preparation(
     u = links.forward(np.clip(np.nan_to_num(z), -cap[:, None], cap[:, None]), link)
     recent = slice(max(0, limit - season.year), limit)
     known = apply_numeric(encoders.known, seen.known, span=recent) if seen.known else _no_columns(panel, limit)
-    yearly = limit >= YEARS_FOR_SEASON * season.year if former is None else former.yearly
-    calendar = calendar_features(panel.grid[:limit], season, yearly=yearly)
-    span = 8 * season.cycle + 1 if season.cycle > 1 else 17
-    u, weight = u.astype(np.float32), recorded.astype(np.float32)
-    if select and former is None and len(encoders.known) > 1:
-        kept = useful_columns(
-            u=u,
-            weight=weight,
-            known=known,
-            calendar=calendar,
-            codes=codes,
-            columns=Columns(*effect_columns(encoders.known)),
-            owners=channel_owners(encoders.known),
-            count=len(encoders.known),
-            span=span,
-        )
-        encoders = without_columns(encoders, kept)
-        known = apply_numeric(encoders.known, seen.known, span=recent)
-    effects = fit_effects(
-        u=u,
-        weight=weight,
+    yearly = yearly if former is None else former.yearly
+    data = Observations(
+        u=u.astype(np.float32),
+        weight=recorded.astype(np.float32),
         known=known,
-        calendar=calendar,
+        calendar=calendar_features(panel.grid[:limit], season, yearly=yearly),
         codes=codes,
         columns=Columns(*effect_columns(encoders.known)),
-        span=span,
-        pool=None if former is None else former.effects.pool,
+        span=8 * season.cycle + 1 if season.cycle > 1 else 17,
     )
+    if select and former is None and len(encoders.known) > 1:
+        kept = useful_columns(data, owners=channel_owners(encoders.known), count=len(encoders.known))
+        encoders = without_columns(encoders, kept)
+        known = apply_numeric(encoders.known, seen.known, span=recent)
+        data = replace(data, known=known, columns=Columns(*effect_columns(encoders.known)))
+    effects = fit_effects(data, pool=None if former is None else former.effects.pool)
     return Preparation(
         ids={str(series): k for k, series in enumerate(panel.ids)},
         encoders=encoders,

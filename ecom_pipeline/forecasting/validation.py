@@ -97,16 +97,18 @@ def validation_figures(outcome: Outcome, *, mean: np.ndarray, median: np.ndarray
     }
 
 
-def base_score(panel: Panel, *, link: Link, limit: int, origins: np.ndarray, horizon: int, patches: int) -> float:
-    """Mean error under a link of the simple forecasts that rest on effects (ADJUSTED): absolute error, relative to all
-    sales and to each series' own.
+def base_score(
+    panel: Panel, *, link: Link, yearly: bool, limit: int, origins: np.ndarray, horizon: int, patches: int
+) -> float:
+    """Mean error under a link, with or without columns for the time of the year, of the simple forecasts that rest on
+    effects (ADJUSTED): absolute error, relative to all sales and to each series' own.
 
     Not the squared error: under the logarithm a few effects far ahead of what was seen would rule it, and the network
     keeps those in bounds. Not the best forecast of all: where that is a median of sales, it is the same under every
     link, and the effects that the network starts from may be anything.
     """
     season = season_of(panel.offset)
-    preparation = fit_preparation(panel, season=season, link=link, limit=limit, embed_series=False)
+    preparation = fit_preparation(panel, season=season, link=link, limit=limit, embed_series=False, yearly=yearly)
     geometry = Geometry(season=season, horizon=horizon, patches=patches, link=link)
     tables = build_tables(panel, preparation, geometry, training=False)
     errors = np.zeros((2, len(BASES)))

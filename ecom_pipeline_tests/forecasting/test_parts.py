@@ -11,6 +11,7 @@ from ecom_pipeline.forecasting import (
     series_classes,
 )
 from ecom_pipeline.forecasting import link as links
+from ecom_pipeline.forecasting.calendar import season_of
 from ecom_pipeline.forecasting.calibration import Calibration
 from ecom_pipeline.forecasting.combining import (
     Combination,
@@ -19,9 +20,14 @@ from ecom_pipeline.forecasting.combining import (
     combination_weights,
     learn_combinations,
     level_factor,
+    prior_weights,
+    trust,
 )
-from ecom_pipeline.forecasting.effects import Columns, fit_effects, useful_columns
+from ecom_pipeline.forecasting.effects import Columns, Observations, fit_effects, useful_columns
+from ecom_pipeline.forecasting.form import choose_form
+from ecom_pipeline.forecasting.panel import read_panel
 from ecom_pipeline.forecasting.points import percentage_point
+from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.windows import fill_gaps
 from ecom_pipeline_tests.forecasting.series import weekly_sales
 
@@ -110,17 +116,16 @@ def test_covariates_that_say_nothing_about_sales_are_left_out() -> None:
     known[:, :, 1:] = known[:1, :, 1:]  # five columns that tell only which week it is
     week = rng.normal(size=length)  # what all series share and nothing explains
     u = known[:, :, 0] + week + 0.3 * rng.normal(size=(count, length))
-    kept = useful_columns(
+    data = Observations(
         u=u.astype(np.float32),
         weight=np.ones((count, length), np.float32),
         known=known,
         calendar=np.zeros((length, 0), np.float32),
         codes=np.zeros((count, 0), np.int32),
         columns=Columns(now=tuple(range(6)), next=()),
-        owners=np.arange(6),
-        count=6,
         span=17,
     )
+    kept = useful_columns(data, owners=np.arange(6), count=6)
     assert kept[0]
     assert kept.sum() <= 3
 
@@ -136,7 +141,7 @@ def test_a_series_whose_days_scatter_little_has_effects_of_its_own() -> None:
     noise = np.concatenate([np.full(products, 1.0), np.full(2, 0.05)])[:, None]
     u = np.concatenate([0.8 * flags, np.zeros((2, length))]) + noise * rng.normal(size=(products + 2, length))
     codes = np.array([1] * products + [2] * 2, np.int32)[:, None]
-    effects = fit_effects(
+    data = Observations(
         u=u.astype(np.float32),
         weight=np.ones((products + 2, length), np.float32),
         known=known,
@@ -145,6 +150,7 @@ def test_a_series_whose_days_scatter_little_has_effects_of_its_own() -> None:
         columns=Columns(now=(0,), next=()),
         span=57,
     )
+    effects = fit_effects(data)
     coefficients = effects.coefficients(fold=4, rows=np.arange(products + 2), codes=codes)[:, 0]
     assert coefficients[:products].mean() == pytest.approx(0.8, abs=0.05)
     assert np.abs(coefficients[products:]).max() < 0.3  # .69 where days of all series count alike
@@ -181,7 +187,9 @@ def evidence_of_two_kinds(*, dates: int) -> Evidence:
 
 
 def test_a_group_has_weights_and_a_factor_of_its_own() -> None:
-    learnt = learn_combinations(evidence_of_two_kinds(dates=200), levels=("one", "two", "never seen"), negative=False)
+    learnt = learn_combinations(
+        evidence_of_two_kinds(dates=200), levels=("one", "two", "never seen"), trained=700, negative=False
+    )
     assert set(learnt.groups) == {"one", "two"}
     assert learnt.groups["one"].mean[0] > learnt.common.mean[0] > learnt.groups["two"].mean[0]
     assert learnt.groups["one"].median[0] > learnt.groups["two"].median[0]
@@ -199,7 +207,7 @@ def test_the_fewer_dates_a_group_has_the_more_its_weights_are_those_of_all() -> 
     away = [
         np.abs(learnt.groups["two"].mean - learnt.common.mean).sum()
         for learnt in (
-            learn_combinations(evidence_of_two_kinds(dates=dates), levels=("one", "two"), negative=False)
+            learn_combinations(evidence_of_two_kinds(dates=dates), levels=("one", "two"), trained=700, negative=False)
             for dates in (10, 20, 200)
         )
     ]
@@ -217,6 +225,45 @@ def test_a_combination_moves_towards_another_group_by_group() -> None:
     assert between.common.factor == pytest.approx(1.1)
     assert between.groups["a"].mean.tolist() == [0.5, 0.5]
     assert between.groups["gone"] is before.groups["gone"] and between.groups["new"] is after.groups["new"]
+
+
+def test_before_anything_is_learnt_a_short_history_leaves_most_to_simple_forecasts() -> None:
+    rng = np.random.default_rng(0)
+    y = 10 + rng.normal(size=500)
+    members = np.column_stack([y, y, y + 1, y + 2])
+    short, long = (
+        prior_weights(y=y, members=members, weight=np.ones(500), networks=2, trained=trained) for trained in (8, 700)
+    )
+    assert short.sum() == pytest.approx(1) and long.sum() == pytest.approx(1)
+    assert short[:2].sum() < 0.5
+    assert long[:2].sum() > 0.8
+    assert short[0] == short[1] and short[2] == pytest.approx(4 * short[3])
+
+
+def test_what_was_learnt_counts_by_dates_and_not_by_rows() -> None:
+    assert trust(np.repeat(np.arange(6), 10_000)) == trust(np.arange(6)) < 0.1
+    assert trust(np.arange(56)) == 0.5
+
+
+@pytest.mark.parametrize("seasonal", [True, False])
+def test_the_calendar_knows_the_time_of_the_year_only_where_that_has_helped(seasonal: bool) -> None:
+    rng = np.random.default_rng(0)
+    weeks, count = 250, 6
+    wave = np.sin(2 * np.pi * np.arange(weeks) / 52.18)
+    walk = np.cumsum(rng.normal(0, 0.05, size=(count, weeks)), axis=1)
+    level = np.exp(0.8 * wave + 0.1 * walk if seasonal else walk)
+    frame = pd.DataFrame(
+        {
+            "unique_id": np.repeat([f"s{k}" for k in range(count)], weeks),
+            "ds": np.tile(pd.date_range("2018-01-01", periods=weeks, freq="W-MON"), count),
+            "y": (100 * level * rng.gamma(20, 1 / 20, size=level.shape)).ravel(),
+        }
+    )
+    panel = read_panel(history=frame, future=None, freq="W-MON", horizon=8)
+    given = {"settings": TrainingSettings(), "season": season_of(panel.offset), "horizon": 8, "allow_negative": False}
+    assert choose_form(panel, **given)[1] is seasonal  # type: ignore[arg-type]
+    late = read_panel(history=frame[frame["ds"] > "2021-01-01"], future=None, freq="W-MON", horizon=8)
+    assert choose_form(late, **given)[1] is False  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("link", ["identity", "sqrt", "log"])
