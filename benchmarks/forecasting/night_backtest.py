@@ -1,9 +1,11 @@
 """What the night's parts bring, on rolling windows of a shop's own home.
 
-Adding up, by its weights; the network, by rank of the product; views and carts as inputs that are known of the past.
+Adding up, by its weights; the network, by rank of the product; what is published, by class of the product; views and
+carts as inputs that are known of the past.
 
     python -m benchmarks.forecasting.night_backtest HOME --report reconciliation
     python -m benchmarks.forecasting.night_backtest HOME --report ranks --network-products 12000
+    python -m benchmarks.forecasting.night_backtest HOME --judged --report classes
     python -m benchmarks.forecasting.night_backtest HOME --report browsing --seeds 0 1 2
 
 HOME is a shop whose last night has been run (`python -m benchmarks.nights SHOP --home HOME`); it is copied, never
@@ -25,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecom_pipeline.forecasting.metrics import bias, rmsse, wape, weighted_pinball
+from ecom_pipeline.forecasting.metrics import bias, coverage, rmsse, wape, weighted_pinball
 from ecom_pipeline.forecasting.reconciliation import reconcile_arrays, structural_variance
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.registry import Registry
@@ -135,7 +137,7 @@ def scores(
     *,
     days: slice = slice(None),
 ) -> dict[str, float]:
-    """WAPE, RMSSE, bias and mean weighted pinball loss of the chosen series, (n,) bool for each window."""
+    """WAPE, RMSSE, bias, mean weighted pinball loss and coverage (80 %) of the chosen series, (n,) bool a window."""
     rows, scales = [], []
     for number, (window, made, wanted) in enumerate(zip(windows, forecasts, some, strict=True)):
         counts = np.zeros_like(made.asked)
@@ -154,6 +156,7 @@ def scores(
         "rmsse": rmsse(table, pd.concat(scales, ignore_index=True)),
         "bias": bias(y, table["mean"].to_numpy()),
         "wpl": float(np.mean(pinball)),
+        "coverage": coverage(y, table["p10"].to_numpy(), table["p90"].to_numpy()),
         "n": float(len(table)),
     }
 
@@ -264,6 +267,59 @@ def report_ranks(backtest: Backtest) -> None:
             print(f"| {measure} | {low + 1:,} to {high:,} | {ours['n']:,.0f} | {share:.3f} | {cells} |")
 
 
+# --- what is published, by class of the product
+
+
+def abc_classes(window: Window, measure: str) -> np.ndarray:
+    """(n,) A, B or C by past volume (the first 80 %, the next 15 %, the rest) for its products, else None."""
+    products = window.series[of_level(window, measure, "product")]
+    ordered = products.sort_values(["size", "series_id"], ascending=[False, True])["size"]
+    before = (ordered.cumsum() - ordered) / max(float(ordered.sum()), 1e-12)
+    named = pd.Series(np.select([before < 0.8, before < 0.95], ["A", "B"], default="C"), index=ordered.index)
+    return named.reindex(window.series.index).astype(object).to_numpy()
+
+
+def report_classes(backtest: Backtest) -> None:
+    """What is published beside the profile, by class of the product as it stood at each cutoff, and by A, B, C."""
+    windows = backtest.windows
+    published = [reconciled(backtest, number, None) for number in range(len(windows))]
+    profile = [window.baseline for window in windows]
+    columns = ("wape", "rmsse", "wpl", "bias", "coverage")
+    heads = (
+        "measure",
+        "class",
+        "series a window",
+        "share of volume",
+        "WAPE",
+        "RMSSE",
+        "weighted pinball",
+        "bias",
+        "80 %",
+    )
+    print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    for measure in MEASURES:
+        of_measure = [of_level(window, measure, "product") for window in windows]
+        if not any(chosen.any() for chosen in of_measure):
+            continue
+        labels = (
+            [np.where(made.in_tail, "long tail", made.series_class.astype(object)) for made in backtest.made],
+            [abc_classes(window, measure) for window in windows],
+        )
+        volume = sum(np.nansum(w.actual[chosen]) for w, chosen in zip(windows, of_measure, strict=True))
+        for by, names in zip(
+            labels, (("smooth", "intermittent", "new", "dying", "empty", "long tail"), "ABC"), strict=True
+        ):
+            for name in names:
+                some = [(label == name) & chosen for label, chosen in zip(by, of_measure, strict=True)]
+                sold = sum(np.nansum(w.actual[chosen]) for w, chosen in zip(windows, some, strict=True))
+                if sold <= 0:
+                    continue
+                ours, theirs = scores(windows, published, some), scores(windows, profile, some)
+                cells = " | ".join(f"{ours[column]:.3f} / {theirs[column]:.3f}" for column in columns)
+                count = np.mean([chosen.sum() for chosen in some])
+                print(f"| {measure} | {name} | {count:,.0f} | {sold / volume:.3f} | {cells} |")
+
+
 # --- views and carts
 
 
@@ -314,7 +370,7 @@ def main() -> None:
     )
     parser.add_argument("--network-products", type=int, default=forecast_making.NETWORK_PRODUCTS)
     parser.add_argument(
-        "--report", choices=["reconciliation", "ranks", "browsing"], nargs="+", default=["reconciliation"]
+        "--report", choices=["reconciliation", "ranks", "classes", "browsing"], nargs="+", default=["reconciliation"]
     )
     arguments = parser.parse_args()
     home = Home(arguments.home)
@@ -335,6 +391,8 @@ def main() -> None:
         report_reconciliation(found)
     if "ranks" in arguments.report:
         report_ranks(found)
+    if "classes" in arguments.report:
+        report_classes(found)
 
 
 if __name__ == "__main__":
