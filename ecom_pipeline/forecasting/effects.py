@@ -25,8 +25,8 @@ FIRST_POOL = 7.0
 """Shrinkage in the first fit, which only tells how much is noise."""
 LEAST_NOISE = 1e-3
 """Share of a series' variance that is noise at least."""
-FEWEST_RECORDS = 10
-"""Records below which the noise of a series is not estimated."""
+FEWEST_RECORDS = 50
+"""Records below which the noise of a series is not estimated: its standard error would be above a fifth."""
 LEAST_HARM = 0.001
 """Share of what all covariates explain that a covariate must cost to be left out."""
 
