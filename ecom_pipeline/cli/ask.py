@@ -15,6 +15,8 @@ from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, exis
 from ecom_pipeline.cli.printing import printable
 from ecom_pipeline.settings import Home
 
+NOTHING = "No rows: the feeds of this shop, or its nights so far, say nothing of it."
+
 
 def ask(  # noqa: PLR0917 - options of a command, never passed by position
     question: Annotated[
@@ -59,7 +61,7 @@ def ask(  # noqa: PLR0917 - options of a command, never passed by position
         console.print(asked.reading, style="dim")
     if show_sql:
         console.print(Syntax(asked.sql, "sql", background_color="default"))
-    console.print(_grid(found, rows) if found.rows else "No rows.")
+    console.print(_grid(found, rows) if found.rows else NOTHING)
     if len(found.rows) > rows:
         console.print(f"… and {len(found.rows) - rows:,} more: --rows {len(found.rows)}", style="dim")
 

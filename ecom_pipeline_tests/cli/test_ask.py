@@ -37,6 +37,7 @@ def test_a_question_is_found_by_its_number_or_its_words(home: Path) -> None:
     assert by_number.stdout.startswith("1. What will sell next week, and how sure are we?")
     assert ask("sell NEXT week", "--home", home).stdout == by_number.stdout
     assert "36.3" in by_number.stdout
+    assert "say nothing of it" in ask("--sql", "SELECT 1 AS x WHERE false", "--home", home).stdout
 
 
 def test_rows_that_are_not_shown_are_counted_and_the_sql_is_shown_when_asked_for(home: Path) -> None:
