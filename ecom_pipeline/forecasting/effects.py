@@ -1,11 +1,11 @@
 """A hierarchical ridge regression of sales on what is known ahead: promotions, prices, holidays, weekday, season.
 
 u_it = level_it + x_it' b_i + noise, with b_i = b_all + b_group(i) + b_own(i), each part shrunk towards zero (partial
-pooling; Gelman and Hill 2007, ch. 12). Series count by the precision of their days (generalised least squares, Aitken
-1936): a total whose days scatter little knows its own effects from few of them, where a product has to borrow its
-group's. The slowly moving level is taken out by subtracting a centred moving average
-from u and x alike (the within transformation). Inside the history, the effect at t comes from coefficients that were
-estimated without the block of dates around t, so that a network trained on it meets errors as large as tomorrow's.
+pooling; Gelman and Hill 2007, ch. 12). Where series of several levels share one estimate they count by the precision of
+their days (generalised least squares, Aitken 1936): a total whose days scatter little knows its own effects from few of
+them, where a product has to borrow its group's. The slowly moving level is taken out by subtracting a centred moving
+average from u and x alike (the within transformation). Inside the history, the effect at t comes from coefficients that
+were estimated without the block of dates around t, so that a network trained on it meets errors as large as tomorrow's.
 """
 
 from dataclasses import dataclass, replace
@@ -42,7 +42,10 @@ class Columns:
 @dataclass(frozen=True)
 class Observations:
     """What effects are estimated from: linked sales u (N, T) with weight (N, T) of 0 or 1, known (N, >= T, K), calendar
-    (>= T, C), codes (N, S) of the groups, the columns that enter, and the span in dates of the moving average."""
+    (>= T, C), codes (N, S) of the groups, the columns that enter, and the span in dates of the moving average.
+
+    by_precision: a day of a series counts by how little its days scatter; else all count alike.
+    """
 
     u: np.ndarray
     weight: np.ndarray
@@ -51,6 +54,7 @@ class Observations:
     codes: np.ndarray
     columns: Columns
     span: int
+    by_precision: bool = False
 
     def of(self, some: np.ndarray) -> "Observations":
         """That of some series (n,)."""
@@ -119,9 +123,10 @@ def fit_effects(data: Observations, *, pool: float | None = None) -> Effects:
         return Effects(common=empty, groups=groups, own=own, pool=POOL_GRID[-1], columns=columns)
     total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     penalty = _penalty(total_gram)
-    precision = _precision(data, total_gram, total_cross, penalty=penalty)
-    gram, cross = gram * precision[:, None, None, None], cross * precision[:, None, None]
-    total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
+    if data.by_precision:
+        precision = _precision(data, total_gram, total_cross, penalty=penalty)
+        gram, cross = gram * precision[:, None, None, None], cross * precision[:, None, None]
+        total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     if pool is None:
         pool = _choose_pool(gram, cross, penalty=penalty, codes=codes)
     tables: list[tuple[np.ndarray, list[np.ndarray], np.ndarray]] = []

@@ -97,8 +97,9 @@ class Fitter:
         )
         patches = patches_for(settings, limit=limit, season=season)
         link, yearly = choose_form(
-            panel, settings=settings, season=season, horizon=self.horizon, allow_negative=self.allow_negative
-        )
+            panel, settings=settings, season=season, horizon=self.horizon, allow_negative=self.allow_negative,
+            by_precision=self.group_by is not None,
+        )  # fmt: skip
         geometry = Geometry(season=season, horizon=self.horizon, patches=patches, link=link)
         model = self._untrained(panel, geometry, limit=limit, yearly=yearly)
         losses: list[list[float]] = []
@@ -116,7 +117,7 @@ class Fitter:
         self.on_progress("validate", 1.0)
         model.preparation = fit_preparation(
             panel, season=season, link=link, limit=length, embed_series=model.preparation.embed_series,
-            former=model.preparation,
+            by_precision=self.group_by is not None, former=model.preparation,
         )  # fmt: skip
         for member in range(settings.members):
             log = self._train(
@@ -156,7 +157,7 @@ class Fitter:
             self._learn_from(model, panel, origins, share=fresh / (fresh + max(span, 1)))
         model.preparation = fit_preparation(
             panel, season=model.geometry.season, link=model.geometry.link, limit=length,
-            embed_series=former.embed_series, former=former,
+            embed_series=former.embed_series, by_precision=self.group_by is not None, former=former,
         )  # fmt: skip
         self._carry_embeddings(model, former)
         logs = [
@@ -182,7 +183,7 @@ class Fitter:
         embed = settings.embed_series and records >= ROWS_PER_SERIES_EMBEDDING * len(panel.ids)
         preparation = fit_preparation(
             panel, season=geometry.season, link=geometry.link, limit=max(limit, 1), embed_series=embed, yearly=yearly,
-            select=True,
+            by_precision=self.group_by is not None, select=True,
         )  # fmt: skip
         tables = build_tables(panel, preparation, geometry, training=True)
         sample = gather(tables, geometry, np.zeros(1, np.int64), np.array([max(limit, 1)]))

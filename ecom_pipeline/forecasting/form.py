@@ -23,13 +23,20 @@ def patches_for(settings: TrainingSettings, *, limit: int, season: Season) -> in
 
 
 def choose_form(
-    panel: Panel, *, settings: TrainingSettings, season: Season, horizon: int, allow_negative: bool
+    panel: Panel,
+    *,
+    settings: TrainingSettings,
+    season: Season,
+    horizon: int,
+    allow_negative: bool,
+    by_precision: bool = False,
 ) -> tuple[Link, bool]:
     """The link, and whether the calendar has columns for the time of the year: the pair with which simple forecasts err
     least on the last year, at most a third of the history.
 
     Not on the validation dates: what does best on two months depends on the season of these. A history without
-    YEARS_FOR_SEASON before that last year cannot show whether such columns help: they stay out.
+    YEARS_FOR_SEASON before that last year cannot show whether such columns help: they stay out. by_precision: as in
+    Observations.
     """
     length = panel.observed
     limit = length - min(season.year, length // 3)
@@ -49,7 +56,14 @@ def choose_form(
     panel = panel.sample(VALIDATION_SERIES)
     scores = {
         (link, yearly): base_score(
-            panel, link=link, yearly=yearly, limit=limit, origins=origins, horizon=horizon, patches=patches
+            panel,
+            link=link,
+            yearly=yearly,
+            by_precision=by_precision,
+            limit=limit,
+            origins=origins,
+            horizon=horizon,
+            patches=patches,
         )
         for link, yearly in forms
     }

@@ -128,14 +128,15 @@ def fit_preparation(
     limit: int,
     embed_series: bool,
     yearly: bool = False,
+    by_precision: bool = False,
     former: Preparation | None = None,
     select: bool = False,
 ) -> Preparation:
     """Fit encoders, scales, caps and effects on the first `limit` dates of a panel.
 
-    yearly: the calendar has columns for the time of the year. With a `former` preparation its encoders and its calendar
-    stay, and its categories keep their codes. select: leave out known-future columns that do not help on blocks of
-    dates left out.
+    yearly: the calendar has columns for the time of the year. by_precision: as in Observations. With a `former`
+    preparation its encoders and its calendar stay, and its categories keep their codes. select: leave out known-future
+    columns that do not help on blocks of dates left out.
     """
     seen = _truncate(panel, limit)
     encoders = fit_encoders(seen) if former is None else extend_categories(former.encoders, panel.static)
@@ -156,6 +157,7 @@ def fit_preparation(
         codes=codes,
         columns=Columns(*effect_columns(encoders.known)),
         span=8 * season.cycle + 1 if season.cycle > 1 else 17,
+        by_precision=by_precision,
     )
     if select and former is None and len(encoders.known) > 1:
         kept = useful_columns(data, owners=channel_owners(encoders.known), count=len(encoders.known))

@@ -98,7 +98,15 @@ def validation_figures(outcome: Outcome, *, mean: np.ndarray, median: np.ndarray
 
 
 def base_score(
-    panel: Panel, *, link: Link, yearly: bool, limit: int, origins: np.ndarray, horizon: int, patches: int
+    panel: Panel,
+    *,
+    link: Link,
+    yearly: bool,
+    by_precision: bool,
+    limit: int,
+    origins: np.ndarray,
+    horizon: int,
+    patches: int,
 ) -> float:
     """Mean error under a link, with or without columns for the time of the year, of the simple forecasts that rest on
     effects (ADJUSTED): absolute error, relative to all sales and to each series' own.
@@ -108,7 +116,9 @@ def base_score(
     link, and the effects that the network starts from may be anything.
     """
     season = season_of(panel.offset)
-    preparation = fit_preparation(panel, season=season, link=link, limit=limit, embed_series=False, yearly=yearly)
+    preparation = fit_preparation(
+        panel, season=season, link=link, limit=limit, embed_series=False, yearly=yearly, by_precision=by_precision
+    )
     geometry = Geometry(season=season, horizon=horizon, patches=patches, link=link)
     tables = build_tables(panel, preparation, geometry, training=False)
     errors = np.zeros((2, len(BASES)))

@@ -149,6 +149,7 @@ def test_a_series_whose_days_scatter_little_has_effects_of_its_own() -> None:
         codes=codes,
         columns=Columns(now=(0,), next=()),
         span=57,
+        by_precision=True,
     )
     effects = fit_effects(data)
     coefficients = effects.coefficients(fold=4, rows=np.arange(products + 2), codes=codes)[:, 0]
