@@ -70,7 +70,7 @@ def _images_of_night(work: Path, plan: dict[str, Any], *, first: int, seed: int,
             shutil.rmtree(image.root, ignore_errors=True)
             shutil.copytree(home.root, image.root)
             lost, published = in_child(what_is_left, image.root, plan)
-            if is_compared := number % every == 0:
+            if is_compared := number % every == every - 1:
                 lost += after_the_next_night(image, night, plan)
             if lost:
                 shutil.copytree(image.root, work / f"lost-image-{number}", dirs_exist_ok=True)
