@@ -6,7 +6,14 @@ from datetime import date, timedelta
 import pytest
 
 from ecom_pipeline.contracts import table
-from ecom_pipeline.quality import TableValidation, check_forecasts, check_model_cutoffs, check_recommendations
+from ecom_pipeline.quality import (
+    TableValidation,
+    check_forecasts,
+    check_model_cutoffs,
+    check_recommendations,
+    check_trainings,
+)
+from ecom_pipeline.registry import Manifest, ModelName, ModelVersion
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse import Warehouse
 
@@ -176,3 +183,31 @@ def test_of_a_table_that_spans_nights_each_row_is_held_to_its_own_night(
     assert failed(check_model_cutoffs(warehouse, accuracy, as_of=NIGHT, run_id="run-1")) == []
     warehouse.run(insert, {"night": NIGHT - timedelta(days=1)})
     assert failed(check_model_cutoffs(warehouse, accuracy, as_of=NIGHT, run_id="run-1")) != []
+
+
+def trained(model: ModelName, *, reason: str, files: dict[str, str]) -> ModelVersion:
+    manifest = Manifest(
+        model=model,
+        data_cutoff=NIGHT,
+        data_fingerprint="",
+        code_version="1",
+        seed=0,
+        settings={},
+        decision="rejected",
+        reason=reason,
+        files=files,
+    )
+    return ModelVersion(manifest=manifest, decision="rejected", reason=reason, number=1)
+
+
+def test_a_training_without_a_model_is_told_with_its_reason_and_a_lost_comparison_is_not(warehouse: Warehouse) -> None:
+    lost = trained("next_item", reason="0.1 against 0.2", files={"model.npz": "0"})
+    wrong = trained("sales_forecaster", reason="the training went wrong: its loss is no number", files={})
+    assert check_trainings(warehouse, [], as_of=NIGHT, run_id="r").failures == ()
+    assert check_trainings(warehouse, [lost], as_of=NIGHT, run_id="r").failures == ()
+    found = check_trainings(warehouse, [lost, wrong], as_of=NIGHT, run_id="r")
+    assert not found.blocks
+    (failure,) = found.failures
+    assert failure.observed == f"sales_forecaster {NIGHT}: the training went wrong: its loss is no number"
+    kept = "SELECT expectation, success FROM validation_results WHERE table_name = 'model_versions'"
+    assert warehouse.rows(kept) == [("trainings_ended_with_a_model", False)]
