@@ -93,13 +93,9 @@ def one_round(
 ) -> tuple[list[str], str]:
     """What was lost, and what the night said as it failed (nothing, if it ended)."""
     home = Home(mount / "home")
-    said = ""
-    try:
-        in_child(night_without_room, home.root, night, step, left)
-    except RuntimeError as error:
-        said = str(error).replace("\n", " ")
+    said, says_so = in_child(night_without_room, home.root, night, step, left)
     lost = []
-    if said and full_disk(RuntimeError(said)) is None:
+    if said and not says_so:
         lost.append("the error does not say that there is no room")
     published = in_child(published_digests, home.published_file)
     if published not in (old, new) or (not said and published != new):
@@ -117,11 +113,10 @@ def one_round(
     return lost, said
 
 
-def night_without_room(root: Path, night: date, step: str, left: int) -> None:
+def night_without_room(root: Path, night: date, step: str, left: int) -> tuple[str, bool]:
     """Run the night; as `step` begins, the disk is filled up but for `left` bytes.
 
-    Raises:
-        RuntimeError: if the night fails.
+    What was said as it failed (nothing, if it ended), and whether a command would say by it that there is no room.
     """
     from ecom_pipeline.orchestration.observing import SilentObserver
     from ecom_pipeline.orchestration.running import run_night
@@ -131,9 +126,12 @@ def night_without_room(root: Path, night: date, step: str, left: int) -> None:
             if begun == step:
                 fill(root.parent / FILLER, left=left)
 
-    run = run_night(Home(root), night, observer=Filler())
-    if not run.succeeded:
-        raise RuntimeError("; ".join(f"{failure.step}: {failure.message}" for failure in run.failures))
+    try:
+        run = run_night(Home(root), night, observer=Filler())
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".replace("\n", " "), full_disk(error) is not None
+    said = "; ".join(f"{failure.step}: {failure.message}" for failure in run.failures).replace("\n", " ")
+    return said, full_disk(RuntimeError(said)) is not None
 
 
 def fill(file: Path, *, left: int) -> None:

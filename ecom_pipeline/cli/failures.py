@@ -10,6 +10,8 @@ NO_ROOM = (
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FULL_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded")
 """As DuckDB and SQLite say it, in errors without a number."""
+_FULL_FOR_SQLITE = "SQLITE_IOERR_SHMSIZE"
+"""A write-ahead log whose index finds no room; SQLite says "disk I/O error" and no more."""
 
 
 class ExitCode(IntEnum):
@@ -43,6 +45,8 @@ def full_disk(error: BaseException) -> str | None:
         said = str(cause).strip().splitlines() or [""]
         if isinstance(cause, OSError) and cause.errno in _FULL:
             return said[0]
+        if getattr(cause, "sqlite_errorname", "") == _FULL_FOR_SQLITE:
+            return f"{said[0]}: no room for the index of a write-ahead log"
         if any(words in str(cause) for words in _FULL_WORDS):
             return next(line for line in said if any(words in line for words in _FULL_WORDS))
         cause = cause.__cause__ or cause.__context__

@@ -1,5 +1,6 @@
 """Running a night in this process, on the Dagster instance of its home, for the command line and for tests."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +25,7 @@ from ecom_pipeline.orchestration.resources import observer_resource
 from ecom_pipeline.settings import Home
 
 NO_CONSOLE_LOG: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+NO_ROOM_BYTES = 1 << 20
 BLOCKED_BY_CHECK = "DagsterAssetCheckFailedError"
 
 
@@ -99,7 +101,7 @@ def run_night(
         )
         evaluations = result.get_asset_check_evaluations()
         stats = instance.get_run_stats(result.run_id)
-        failures = _failures(result.all_events)
+        failures = _failures(result.all_events, is_full=shutil.disk_usage(home.root).free < NO_ROOM_BYTES)
         _tell(home, instance, result.run_id, failures)
     seconds = (stats.end_time or 0.0) - (stats.start_time or 0.0)
     return NightRun(
@@ -141,21 +143,23 @@ def _tell_of(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun, kind:
     instance.add_run_tags(run.run_id, {TOLD_TAG: "true"})
 
 
-def _failures(events: Sequence[dg.DagsterEvent]) -> tuple[Failure, ...]:
+def _failures(events: Sequence[dg.DagsterEvent], *, is_full: bool) -> tuple[Failure, ...]:
+    """What failed; on a disk that is full each failure says so, whatever the error did."""
     found = []
+    no_room = " (No space left on device)" if is_full else ""
     for event in events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             found.append(
                 Failure(
                     step=event.step_key or "",
-                    message=_said_first(error) or "",
+                    message=(_said_first(error) or "") + no_room,
                     blocked=error is not None and error.cls_name == BLOCKED_BY_CHECK,
                 )
             )
         elif event.event_type_value == "PIPELINE_FAILURE" and not found:
             message = _said_first(event.job_failure_data.error) or event.message or ""
-            found.append(Failure(step="start of the run", message=message, blocked=False))
+            found.append(Failure(step="start of the run", message=message + no_room, blocked=False))
     return tuple(found)
 
 

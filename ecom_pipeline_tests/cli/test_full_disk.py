@@ -20,7 +20,14 @@ def caused_by(cause: Exception) -> Exception:
         return error
 
 
+def no_room_for_the_log() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    return error
+
+
 FULL = [
+    no_room_for_the_log(),
     OSError(errno.ENOSPC, "No space left on device", "/shop/models/x"),
     OSError(errno.EDQUOT, "Disk quota exceeded", "/shop/models/x"),
     duckdb.IOException('IO Error: Could not write file "w.duckdb": No space left on device'),
@@ -45,6 +52,10 @@ def test_a_full_disk_is_told_in_one_paragraph(
     assert "Make room and run the command again" in done.stderr
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EACCES, "Permission denied"), ValueError("disk")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EACCES, "Permission denied"), ValueError("disk"), sqlite3.OperationalError("disk I/O error")],
+    ids=repr,
+)
 def test_other_errors_are_no_full_disk(error: Exception) -> None:
     assert full_disk(error) is None
