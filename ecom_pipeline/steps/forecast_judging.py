@@ -25,7 +25,9 @@ MOST_SERIES = 10**9  # of one window
 class Window:
     """What happened in the H days after a past cutoff to the n series that would have been forecast.
 
-    actual (n, H): NaN where not recorded; baseline: the profile's forecasts; squared (n,): denominators of RMSSE.
+    actual (n, H): NaN where not recorded, and where the shop was closed: the calendar may have learnt that from these
+    days themselves, so whoever reads it would foresee them. baseline: the profile's forecasts; squared (n,):
+    denominators of RMSSE.
     """
 
     cutoff: date
@@ -58,7 +60,7 @@ def open_windows(
             Window(
                 cutoff=cutoff,
                 series=series,
-                actual=after.y,
+                actual=np.where(after.closed, np.nan, after.y),
                 baseline=profile_forecasts(warehouse, series, cutoff=cutoff, horizon=horizon, planned=False),
                 squared=squared[end - len(series) : end, number],
             )

@@ -13,6 +13,7 @@ from ecom_pipeline.steps import forecast_baseline
 from ecom_pipeline.steps.forecast_baseline import profile_forecasts
 from ecom_pipeline.steps.forecast_days import days_ahead, read_days, squared_changes
 from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff, series_of_night
+from ecom_pipeline.steps.forecast_judging import open_windows
 from ecom_pipeline.steps.forecast_tail import tail_forecasts
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import day, empty_warehouse
@@ -145,6 +146,14 @@ def test_what_comes_after_the_night_does_not_change_the_tails_forecast(
     warehouse.run("ROLLBACK")
     np.testing.assert_array_equal(before[0], after[0])
     np.testing.assert_array_equal(before[1], after[1])
+
+
+def test_days_on_which_the_shop_was_closed_judge_nobody(warehouse: Warehouse) -> None:
+    (window,) = open_windows(warehouse, cutoffs=(day(NIGHT),), horizon=HORIZON, active_days=60)
+    after = days_ahead(warehouse, window.series, cutoff=day(NIGHT), horizon=HORIZON, planned=False)
+    closed = after.listed & after.closed
+    assert closed.any() and np.isnan(window.actual[closed]).all()
+    np.testing.assert_array_equal(window.actual[~closed], after.y[~closed])
 
 
 def test_scales_are_those_of_the_library_at_each_cutoff(warehouse: Warehouse, series: pd.DataFrame) -> None:
