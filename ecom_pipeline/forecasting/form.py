@@ -9,9 +9,10 @@ from ecom_pipeline.forecasting.calendar import Season
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.types import Link
-from ecom_pipeline.forecasting.validation import VALIDATION_SERIES, base_score, validation_origins
+from ecom_pipeline.forecasting.validation import base_score, validation_origins
 
-WINDOWS = 13
+WINDOWS, SERIES = 13, 600
+"""Origins, and most series, that take part in a choice."""
 YEARS_FOR_SEASON = 1.6
 
 
@@ -53,7 +54,7 @@ def choose_form(
         return forms[0]
     origins = validation_origins(limit=limit, length=length, horizon=horizon, windows=WINDOWS)
     patches = patches_for(settings, limit=limit, season=season)
-    panel = panel.sample(VALIDATION_SERIES)
+    panel = panel.sample(SERIES)
     scores = {
         (link, yearly): base_score(
             panel,
