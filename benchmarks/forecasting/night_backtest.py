@@ -182,7 +182,7 @@ def squared_errors(backtest: Backtest, number: int) -> pd.Series:
 def residual(backtest: Backtest, number: int) -> np.ndarray:
     """Variances of the errors on earlier windows; a series without any takes its level's median, by size."""
     window, made = backtest.windows[number], backtest.made[number].forecasts
-    known = squared_errors(backtest, number).reindex(window.series["unique_id"]).to_numpy()
+    known = squared_errors(backtest, number).reindex(window.series["unique_id"]).to_numpy(copy=True)
     level = window.series["level"].to_numpy()
     volume = np.maximum(made.mean.mean(axis=1), 1e-6)
     for name in LEVEL_NAMES:
