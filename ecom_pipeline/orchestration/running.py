@@ -25,6 +25,7 @@ from ecom_pipeline.orchestration.resources import observer_resource
 from ecom_pipeline.settings import Home
 
 NO_CONSOLE_LOG: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+NO_ROOM = "No space left on device"
 NO_ROOM_BYTES = 1 << 20
 BLOCKED_BY_CHECK = "DagsterAssetCheckFailedError"
 
@@ -146,20 +147,23 @@ def _tell_of(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun, kind:
 def _failures(events: Sequence[dg.DagsterEvent], *, is_full: bool) -> tuple[Failure, ...]:
     """What failed; on a disk that is full each failure says so, whatever the error did."""
     found = []
-    no_room = " (No space left on device)" if is_full else ""
+
+    def said(message: str) -> str:
+        return f"{message} ({NO_ROOM})" if is_full and NO_ROOM not in message else message
+
     for event in events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             found.append(
                 Failure(
                     step=event.step_key or "",
-                    message=(_said_first(error) or "") + no_room,
+                    message=said(_said_first(error) or ""),
                     blocked=error is not None and error.cls_name == BLOCKED_BY_CHECK,
                 )
             )
         elif event.event_type_value == "PIPELINE_FAILURE" and not found:
             message = _said_first(event.job_failure_data.error) or event.message or ""
-            found.append(Failure(step="start of the run", message=message + no_room, blocked=False))
+            found.append(Failure(step="start of the run", message=said(message), blocked=False))
     return tuple(found)
 
 
