@@ -23,8 +23,6 @@ LEAST_LIFT, LARGEST_LIFT = -0.3, 1.0
 SPARSE_SHARE = 0.1
 CEILING_RATIO = 3.0
 """No forecast is above this many times the largest sales of the year before."""
-DAY_EXTRAS = 6
-WINDOW_EXTRAS = 5
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Batch:
     """Inputs of B windows. v = (u - centre) * stretch is the unit that the network works in.
 
     encoder: (B, patches, cycle * channels); day: (B, padded, features); bases: (B, padded, len(BASES)) in v;
-    window: (B, WINDOW_EXTRAS); codes: (B, S); spread: (B,) typical error in v; centre, stretch, size: (B,), where
+    window: (B, 5); codes: (B, S); spread: (B,) typical error in v; centre, stretch, size: (B,), where
     size is the window's mean sales in units of the series' scale. The window's sales lay above its weekday medians on
     average: by the share rise (B,) of these as far as the window has sales, else by lift (B, padded) in units of size.
     In the same units: grain (B,), the smallest sale of the last year where sales are rare, else 0; ceiling (B,), above
