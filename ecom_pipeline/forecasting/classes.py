@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
+
 INTERMITTENT_GAP = 1.32
 """Average interval between sales from which demand counts as intermittent (Syntetos and Boylan 2005)."""
 
@@ -43,19 +45,28 @@ def series_classes(history: pd.DataFrame, *, new_steps: int = 56, dying_steps: i
 def better_by_class(
     model: pd.DataFrame, profile: pd.DataFrame, classes: pd.DataFrame, *, margin: float = 0.0
 ) -> dict[str, Literal["model", "profile"]]:
-    """Which forecast each class of series gets: the profile where the model's WAPE is not below it by `margin`.
+    """Which forecast each class of series gets: the profile where the model's pinball loss is not below it by `margin`.
 
+    The loss of all seven quantiles, not the WAPE of the mean: where sales are rare that is least for a mean of zero.
     model, profile: backtest rows of the same cutoffs. Classes without rows get the profile.
     """
     result: dict[str, Literal["model", "profile"]] = {}
     lookup = classes.set_index("unique_id")["series_class"]
     keys = ["unique_id", "ds", "cutoff"]
-    joined = model[[*keys, "y", "mean"]].merge(profile[[*keys, "mean"]], on=keys, suffixes=("", "_profile"))
+    names = list(QUANTILES)
+    joined = model[[*keys, "y", *names]].merge(profile[[*keys, *names]], on=keys, suffixes=("", "_profile"))
     joined = joined[joined["y"].notna()]
     label = joined["unique_id"].map(lookup)
     for name in ("smooth", "intermittent", "new", "dying", "empty"):
         rows = joined[label == name]
-        ours = float((rows["y"] - rows["mean"]).abs().sum())
-        theirs = float((rows["y"] - rows["mean_profile"]).abs().sum())
+        ours = _pinball(rows["y"], rows[names])
+        theirs = _pinball(rows["y"], rows[[f"{quantile}_profile" for quantile in names]])
         result[name] = "model" if len(rows) and ours < theirs * (1 - margin) else "profile"
     return result
+
+
+def _pinball(y: pd.Series, quantiles: pd.DataFrame) -> float:
+    """Sum of the pinball losses of quantiles (n, 7) at LEVELS."""
+    error = y.to_numpy()[:, None] - quantiles.to_numpy()
+    level = np.array(LEVELS)
+    return float(np.maximum(level * error, (level - 1) * error).sum())

@@ -88,7 +88,8 @@ def predict_windows(
 
 
 def classes_left_to_profile(windows: Sequence[Window], predictions: Sequence[MadeForecasts]) -> tuple[str, ...]:
-    """Classes of products, as they stood at each cutoff, of which the profile's WAPE is no higher than the model's.
+    """Classes of products, as they stood at each cutoff, of which the profile's pinball loss is no higher than the
+    model's.
 
     Only products that the network forecasts are asked; the long tail is not its business.
     """

@@ -28,6 +28,7 @@ from ecom_pipeline.forecasting.form import choose_form
 from ecom_pipeline.forecasting.panel import read_panel
 from ecom_pipeline.forecasting.points import percentage_point
 from ecom_pipeline.forecasting.settings import TrainingSettings
+from ecom_pipeline.forecasting.types import QUANTILES
 from ecom_pipeline.forecasting.windows import fill_gaps
 from ecom_pipeline_tests.forecasting.series import weekly_sales
 
@@ -303,10 +304,32 @@ def test_each_class_gets_the_better_forecast() -> None:
         {"unique_id": ["a", "b"], "ds": pd.Timestamp("2024-01-01"), "cutoff": pd.Timestamp("2023-12-31"), "y": 10.0}
     )
     classes = pd.DataFrame({"unique_id": ["a", "b"], "series_class": ["smooth", "intermittent"]})
-    choice = better_by_class(rows.assign(mean=[10.0, 0.0]), rows.assign(mean=[0.0, 10.0]), classes)
+
+    def forecast(values: list[float]) -> pd.DataFrame:
+        return rows.assign(**dict.fromkeys(QUANTILES, values))
+
+    choice = better_by_class(forecast([10.0, 0.0]), forecast([0.0, 10.0]), classes)
     assert choice["smooth"] == "model"
     assert choice["intermittent"] == "profile"
     assert choice["new"] == "profile"
+
+
+def test_a_class_of_rare_sales_is_not_left_to_a_forecast_of_nothing() -> None:
+    # one sale of ten in ten days: a mean of zero has the least absolute error, quantiles of zero say that nothing sells
+    rows = pd.DataFrame(
+        {
+            "unique_id": "a",
+            "ds": pd.date_range("2024-01-01", periods=10),
+            "cutoff": pd.Timestamp("2023-12-31"),
+            "y": [10.0] + [0.0] * 9,
+        }
+    )
+    classes = pd.DataFrame({"unique_id": ["a"], "series_class": ["intermittent"]})
+    zero = dict.fromkeys(QUANTILES, 0.0)
+    honest = rows.assign(mean=1.0, **(zero | {"p90": 2.0, "p95": 10.0}))
+    nothing = rows.assign(mean=0.0, **zero)
+    assert better_by_class(honest, nothing, classes)["intermittent"] == "model"
+    assert better_by_class(nothing, honest, classes)["intermittent"] == "profile"
 
 
 def test_means_are_combined_by_what_they_sum_to_where_most_days_sell_nothing() -> None:

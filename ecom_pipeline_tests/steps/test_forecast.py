@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ecom_pipeline.forecasting import ForecastingError, SalesForecaster, TrainingSettings
+from ecom_pipeline.forecasting.types import QUANTILES
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import forecast, forecast_judging, forecast_making, forecast_training
@@ -304,15 +305,18 @@ def test_a_class_is_left_to_the_profile_where_the_profile_was_better_on_the_held
     cutoffs = (day(NIGHT - 14), day(NIGHT - 7))
     windows = forecast_judging.open_windows(shop.warehouse, cutoffs=cutoffs, horizon=7, active_days=120)
 
-    def predicted(means: list[np.ndarray]) -> list[forecast_making.MadeForecasts]:
+    def predicted(forecasts: list[np.ndarray]) -> list[forecast_making.MadeForecasts]:
+        """Of forecasts that are sure: all their quantiles are the same."""
         return [
             forecast_making.MadeForecasts(
-                forecasts=replace(window.baseline, mean=mean),
-                by_network=np.ones(len(mean), dtype=bool),
-                in_tail=np.zeros(len(mean), dtype=bool),
+                forecasts=replace(
+                    window.baseline, mean=sure, quantiles=np.repeat(sure[:, :, None], len(QUANTILES), axis=2)
+                ),
+                by_network=np.ones(len(sure), dtype=bool),
+                in_tail=np.zeros(len(sure), dtype=bool),
                 series_class=window.series["level"].map({"product": "smooth"}).astype(object).to_numpy(),
             )
-            for window, mean in zip(windows, means, strict=True)
+            for window, sure in zip(windows, forecasts, strict=True)
         ]
 
     truth = predicted([window.actual for window in windows])
