@@ -172,6 +172,11 @@ def describe(traits: Traits, members: np.ndarray) -> str:
     return "; ".join(parts) or LIKE_ALL
 
 
+def largest_by_chance(tested: int) -> float:
+    """Standard deviations that the largest of so many figures lies above what is expected, where nothing is at work."""
+    return max(LEAST_DEVIATION, float(np.sqrt(2.0 * np.log(max(tested, 1)))))
+
+
 def typical_items(traits: Traits, members: np.ndarray) -> SegmentItems:
     """The products that the users of a segment turn to more often than all users do.
 
@@ -188,8 +193,7 @@ def typical_items(traits: Traits, members: np.ndarray) -> SegmentItems:
     lift = (inside + PRIOR_USERS) / (expected + PRIOR_USERS)
     excess = (inside - expected) / np.maximum(np.sqrt(expected * (1.0 - share)), 1e-12)
     tested = int((touched >= FEWEST_ITEM_USERS).sum())
-    by_chance = max(LEAST_DEVIATION, float(np.sqrt(2.0 * np.log(max(tested, 1)))))
-    known = np.flatnonzero((inside >= FEWEST_ITEM_USERS) & (excess >= by_chance))
+    known = np.flatnonzero((inside >= FEWEST_ITEM_USERS) & (excess >= largest_by_chance(tested)))
     # by lift, of the widely touched first; the order of products breaks ties
     best = known[np.lexsort((known, -inside[known], -lift[known]))][:ITEMS_KEPT]
     return SegmentItems(items=best, users=inside[best], share=inside[best] / max(size, 1), lift=lift[best])

@@ -191,7 +191,7 @@ def test_generate_writes_a_shop_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert (tmp_path / "big" / "browse").is_dir()
     again = ecom(*arguments)
     assert again.exit_code == ExitCode.UNUSABLE
-    assert "generate a shop into an empty folder" in again.stderr
+    assert "is not empty: name a new folder" in again.stderr
 
 
 def test_guess_writes_a_profile_and_tells_what_it_understood(tmp_path: Path) -> None:
