@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ecom_pipeline.forecasting.metrics import pinball
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 
 INTERMITTENT_GAP = 1.32
@@ -59,14 +60,10 @@ def better_by_class(
     label = joined["unique_id"].map(lookup)
     for name in ("smooth", "intermittent", "new", "dying", "empty"):
         rows = joined[label == name]
-        ours = _pinball(rows["y"], rows[names])
-        theirs = _pinball(rows["y"], rows[[f"{quantile}_profile" for quantile in names]])
+        y = rows[["y"]].to_numpy()
+        ours, theirs = (
+            pinball(y, rows[columns].to_numpy(), np.array(LEVELS)).sum()
+            for columns in (names, [f"{quantile}_profile" for quantile in names])
+        )
         result[name] = "model" if len(rows) and ours < theirs * (1 - margin) else "profile"
     return result
-
-
-def _pinball(y: pd.Series, quantiles: pd.DataFrame) -> float:
-    """Sum of the pinball losses of quantiles (n, 7) at LEVELS."""
-    error = y.to_numpy()[:, None] - quantiles.to_numpy()
-    level = np.array(LEVELS)
-    return float(np.maximum(level * error, (level - 1) * error).sum())

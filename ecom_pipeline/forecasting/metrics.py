@@ -27,8 +27,13 @@ def mape(y: np.ndarray, forecast: np.ndarray) -> float:
 
 def weighted_pinball(y: np.ndarray, quantile: np.ndarray, level: float) -> float:
     """wpl: 2 x sum of the pinball loss at `level` / sum |y|."""
+    return float(2 * pinball(y, quantile, level).sum() / np.abs(y).sum())
+
+
+def pinball(y: np.ndarray, quantile: np.ndarray, level: float | np.ndarray) -> np.ndarray:
+    """Pinball loss of each quantile at `level` (Koenker and Bassett 1978), in the units of y; arguments broadcast."""
     error = y - quantile
-    return float(2 * np.maximum(level * error, (level - 1) * error).sum() / np.abs(y).sum())
+    return np.maximum(level * error, (level - 1) * error)
 
 
 def coverage(y: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:

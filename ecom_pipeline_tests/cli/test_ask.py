@@ -8,17 +8,6 @@ from typer.testing import CliRunner, Result
 
 from ecom_pipeline.analyses import analyses
 from ecom_pipeline.cli import app
-from ecom_pipeline_tests.report.conftest import make_shop
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of which there is the published file alone."""
-    root = tmp_path_factory.mktemp("home")
-    (root / "settings.yaml").write_text("profile: sample\n", encoding="utf-8")
-    (root / "published").mkdir()
-    make_shop(root / "published" / "analytics.duckdb")
-    return root
 
 
 def ask(*arguments: str | Path) -> Result:

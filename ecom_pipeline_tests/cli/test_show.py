@@ -18,26 +18,13 @@ from ecom_pipeline.cli.terminal_plot import EXPECTED, SHADE, SOLD, TONIGHT, Day,
 from ecom_pipeline.privacy.pseudonyms import KEY_VARIABLE, pseudonym
 from ecom_pipeline.settings import Home
 from ecom_pipeline_tests.conftest import SMALL_SHOP, PublishedShop
-from ecom_pipeline_tests.report.conftest import HOSTILE, make_shop
+from ecom_pipeline_tests.report.conftest import HOSTILE
 
 DESCRIPTION = "comes at weekends (80% of the events, others 20%)"
 
 
 def ecom(*arguments: str | Path) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of which there is a published file and one landed file alone."""
-    root = tmp_path_factory.mktemp("home")
-    (root / "settings.yaml").write_text("profile: sample\n", encoding="utf-8")
-    (root / "published").mkdir()
-    make_shop(root / "published" / "analytics.duckdb")
-    (root / "landing" / "orders").mkdir(parents=True)
-    lines = ["order,sku", *(f"{number},i{number}" for number in range(2, 12))]
-    (root / "landing" / "orders" / "1.csv").write_text("\n".join(lines), encoding="utf-8")
-    return root
 
 
 def test_a_forecast_is_drawn_and_summed_up(home: Path) -> None:
