@@ -32,11 +32,13 @@ from ecom_pipeline.forecasting.reconciliation import reconcile_arrays, structura
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.sources.profile import read_profile
 from ecom_pipeline.steps import forecast_making
 from ecom_pipeline.steps.forecast import JUDGED, MODEL
 from ecom_pipeline.steps.forecast_days import DayForecasts
-from ecom_pipeline.steps.forecast_frames import MEASURES, Covariates, series_of_night
+from ecom_pipeline.steps.forecast_frames import MEASURES, Covariates, series_known_at
 from ecom_pipeline.steps.forecast_judging import Window, held_out_cutoffs, open_windows
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.steps.forecast_training import FittedForecaster, fit_forecaster, training_frame
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 
@@ -62,6 +64,11 @@ def copied_warehouse(home: Home, settings: Settings) -> Iterator[Warehouse]:
             yield warehouse
 
 
+def country_of(home: Home, settings: Settings) -> str | None:
+    """The country that the shop's profile names."""
+    return read_profile(settings.profile, base=home.root).shop.country
+
+
 def judged_before(home: Home, settings: Settings, warehouse: Warehouse) -> Backtest:
     """What the home trained last, kept or not, on the windows that it was judged on."""
     as_of = last_night(warehouse)
@@ -76,7 +83,8 @@ def judged_before(home: Home, settings: Settings, warehouse: Warehouse) -> Backt
         horizon=settings.horizon_days,
         windows=settings.backtest_windows,
     )
-    return forecast_windows(warehouse, FittedForecaster.load(registry.folder(version) / JUDGED), settings, cutoffs)
+    judged = FittedForecaster.load(registry.folder(version) / JUDGED)
+    return forecast_windows(warehouse, judged, settings, cutoffs, country=country_of(home, settings))
 
 
 def last_night(warehouse: Warehouse) -> date:
@@ -84,31 +92,46 @@ def last_night(warehouse: Warehouse) -> date:
     return day
 
 
-def backtest(warehouse: Warehouse, settings: Settings, *, windows: int, browsing: bool = True) -> Backtest:
+def backtest(
+    warehouse: Warehouse, settings: Settings, *, country: str | None, windows: int, browsing: bool = True
+) -> Backtest:
     """Fit before the first window, forecast all of them; `browsing` False leaves views and carts out."""
     as_of = last_night(warehouse)
     began, processor = time.monotonic(), time.process_time()
-    covariates = Covariates.of(warehouse, cutoff=as_of)
+    cutoffs = held_out_cutoffs(
+        first_day=warehouse.scalar("SELECT min(date) FROM feat_sales_daily"),
+        as_of=as_of,
+        horizon=settings.horizon_days,
+        windows=windows,
+    )
+    outlook = Outlook.back_then(warehouse, cutoff=cutoffs[0], horizon=settings.horizon_days, country=country)
+    covariates = Covariates.of(warehouse, outlook=outlook)
     if not browsing:
         covariates = replace(covariates, past_only=())
     print(f"seed {settings.seed}, {covariates}")
-    history = training_frame(warehouse, series_of_night(warehouse, as_of=as_of), covariates=covariates, cutoff=as_of)
-    cutoffs = held_out_cutoffs(
-        first_day=history["ds"].min().date(), as_of=as_of, horizon=settings.horizon_days, windows=windows
-    )
-    past = history[history["ds"] <= pd.Timestamp(cutoffs[0])].reset_index(drop=True)
-    fitted = fit_forecaster(past, covariates=covariates, settings=settings, on_progress=lambda stage, share: None)
+    series = series_known_at(warehouse, cutoff=cutoffs[0], active_days=settings.forecast_active_days)
+    history = training_frame(warehouse, series, covariates=covariates, outlook=outlook)
+    fitted = fit_forecaster(history, covariates=covariates, settings=settings, on_progress=lambda stage, share: None)
     seconds, cpu = time.monotonic() - began, time.process_time() - processor
     print(f"fitted up to {cutoffs[0]} in {seconds:.0f} s, {cpu:.0f} processor seconds", flush=True)
-    return forecast_windows(warehouse, fitted, settings, cutoffs)
+    return forecast_windows(warehouse, fitted, settings, cutoffs, country=country)
 
 
 def forecast_windows(
-    warehouse: Warehouse, fitted: FittedForecaster, settings: Settings, cutoffs: Sequence[date]
+    warehouse: Warehouse,
+    fitted: FittedForecaster,
+    settings: Settings,
+    cutoffs: Sequence[date],
+    *,
+    country: str | None,
 ) -> Backtest:
     """Forecasts from each cutoff, before anything is added up."""
     opened = open_windows(
-        warehouse, cutoffs=cutoffs, horizon=settings.horizon_days, active_days=settings.forecast_active_days
+        warehouse,
+        cutoffs=cutoffs,
+        horizon=settings.horizon_days,
+        active_days=settings.forecast_active_days,
+        country=country,
     )
     made = []
     for window in opened:
@@ -119,14 +142,13 @@ def forecast_windows(
                 fitted,
                 window.series,
                 baseline=window.baseline,
-                cutoff=window.cutoff,
+                outlook=window.outlook,
                 horizon=settings.horizon_days,
-                planned=False,
                 on_share=lambda share: None,
             )
         )
         seconds, cpu = time.monotonic() - began, time.process_time() - processor
-        print(f"forecast from {window.cutoff} in {seconds:.0f} s, {cpu:.0f} processor seconds", flush=True)
+        print(f"forecast from {window.outlook.cutoff} in {seconds:.0f} s, {cpu:.0f} processor seconds", flush=True)
     return Backtest(windows=opened, made=tuple(made))
 
 
@@ -323,13 +345,21 @@ def report_classes(backtest: Backtest) -> None:
 # --- views and carts
 
 
-def report_browsing(warehouse: Warehouse, settings: Settings, *, windows: int, seeds: Sequence[int]) -> None:
+def report_browsing(
+    warehouse: Warehouse, settings: Settings, *, country: str | None, windows: int, seeds: Sequence[int]
+) -> None:
     """The network with and without views and carts of the past, by level and part of the horizon; before adding up."""
     found: dict[bool, list[Backtest]] = {True: [], False: []}
     for seed in seeds:
         for browsing, runs in found.items():
             runs.append(
-                backtest(warehouse, settings.model_copy(update={"seed": seed}), windows=windows, browsing=browsing)
+                backtest(
+                    warehouse,
+                    settings.model_copy(update={"seed": seed}),
+                    country=country,
+                    windows=windows,
+                    browsing=browsing,
+                )
             )
     opened = found[True][0].windows
     parts = {"1 to 7": slice(0, 7), "8 to end": slice(7, None), "all": slice(None)}
@@ -377,15 +407,16 @@ def main() -> None:
     settings = home.settings().model_copy(
         update={"seed": arguments.seeds[0], "forecast_time_budget_seconds": arguments.time_budget}
     )
+    country = country_of(home, settings)
     forecast_making.NETWORK_PRODUCTS = arguments.network_products
     with copied_warehouse(home, settings) as warehouse:
         if "browsing" in arguments.report:
-            report_browsing(warehouse, settings, windows=arguments.windows, seeds=arguments.seeds)
+            report_browsing(warehouse, settings, country=country, windows=arguments.windows, seeds=arguments.seeds)
             return
         found = (
             judged_before(home, settings, warehouse)
             if arguments.judged
-            else backtest(warehouse, settings, windows=arguments.windows)
+            else backtest(warehouse, settings, country=country, windows=arguments.windows)
         )
     if "reconciliation" in arguments.report:
         report_reconciliation(found)

@@ -211,6 +211,7 @@ def _forecast(
     from ecom_pipeline.steps.forecast_baseline import profile_forecasts
     from ecom_pipeline.steps.forecast_frames import series_of_night
     from ecom_pipeline.steps.forecast_making import make_forecasts
+    from ecom_pipeline.steps.forecast_outlook import Outlook
     from ecom_pipeline.steps.forecast_training import FittedForecaster, training_settings
 
     registry = Registry(home, settings)
@@ -230,15 +231,15 @@ def _forecast(
             "A scenario needs a promotions feed with past promotions."
         )
     series = series_of_night(warehouse, as_of=night)
-    baseline = profile_forecasts(warehouse, series, cutoff=night, horizon=settings.horizon_days, planned=True)
+    outlook = Outlook.tonight(warehouse, as_of=night)
+    baseline = profile_forecasts(warehouse, series, outlook=outlook, horizon=settings.horizon_days)
     made = make_forecasts(
         warehouse,
         forecaster,
         series,
         baseline=baseline,
-        cutoff=night,
+        outlook=outlook,
         horizon=settings.horizon_days,
-        planned=True,
         on_share=lambda share: progress("forecast", 0.1 + 0.85 * share),
     )
     place, day = np.nonzero(made.forecasts.asked)

@@ -56,7 +56,11 @@ def build_feature(
         "active_since": as_of - timedelta(days=settings.forecast_active_days),
     }
     needs_calendar = table_name in CALENDAR_TABLES
-    days = calendar_of_night(warehouse, profile=profile, settings=settings, as_of=as_of) if needs_calendar else None
+    days = (
+        calendar_of_night(warehouse, country=profile.shop.country, horizon=settings.horizon_days, as_of=as_of)
+        if needs_calendar
+        else None
+    )
     with _calendar(warehouse, days), warehouse.transaction():
         rows = warehouse.rebuild(contracts.table(table_name), parameters)
         warehouse.run("DELETE FROM feature_nights WHERE table_name = :name", {"name": table_name})
@@ -85,11 +89,13 @@ def night_of(warehouse: Warehouse, table_name: str) -> date | None:
     return nights[0][0] if nights else None
 
 
-def calendar_of_night(warehouse: Warehouse, *, profile: SourceProfile, settings: Settings, as_of: date) -> pa.Table:
+def calendar_of_night(warehouse: Warehouse, *, country: str | None, horizon: int, as_of: date) -> pa.Table:
     """The shop's calendar from its first day to the last to forecast: date, is_holiday, is_closed.
 
+    `country` as in `public_holidays`; what is closed is learnt from sales up to `as_of`.
+
     Raises:
-        ValueError: if the profile's country has no known holidays.
+        ValueError: for a country whose holidays are not known.
     """
     trading_days = [
         day
@@ -104,10 +110,10 @@ def calendar_of_night(warehouse: Warehouse, *, profile: SourceProfile, settings:
     ]
     return shop_calendar(
         first=min(trading_days, default=as_of),
-        last=as_of + timedelta(days=settings.horizon_days),
+        last=as_of + timedelta(days=horizon),
         trading_days=trading_days,
         as_of=as_of,
-        country=profile.shop.country,
+        country=country,
     )
 
 

@@ -39,6 +39,7 @@ from ecom_pipeline.steps.forecast_judging import (
     predict_windows,
 )
 from ecom_pipeline.steps.forecast_making import make_forecasts
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.steps.forecast_tail import RECENT_MEAN
 from ecom_pipeline.steps.forecast_training import (
     FittedForecaster,
@@ -74,11 +75,13 @@ def train_forecaster(
     *,
     home: Home,
     settings: Settings,
+    country: str | None,
     as_of: date,
     on_progress: Progress | None = None,
 ) -> ModelVersion:
     """The version in force on the night `as_of`; trains, judges and registers one if training is due.
 
+    `country`: the shop's, as in its profile; its public holidays tell on which days it is closed.
     Records what the registry knows in `model_metrics` and `model_versions`.
 
     Too little history, or a training that goes wrong, is registered too, as a rejected version without a model.
@@ -90,13 +93,19 @@ def train_forecaster(
     for name in ("feat_sales_daily", "feat_sales_future"):
         require_night(warehouse, name, as_of=as_of)
     registry = Registry(home, settings)
-    version = _train_if_due(warehouse, registry, settings=settings, as_of=as_of, progress=progress)
+    version = _train_if_due(warehouse, registry, settings=settings, country=country, as_of=as_of, progress=progress)
     record_model(warehouse, registry, MODEL, as_of=as_of)
     return version
 
 
 def _train_if_due(
-    warehouse: Warehouse, registry: Registry, *, settings: Settings, as_of: date, progress: Progress
+    warehouse: Warehouse,
+    registry: Registry,
+    *,
+    settings: Settings,
+    country: str | None,
+    as_of: date,
+    progress: Progress,
 ) -> ModelVersion:
     training = Training(registry, MODEL, as_of, settings=training_settings(settings), seed=settings.seed)
     standing = training.standing(retrain_after_days=settings.retrain_after_days)
@@ -104,9 +113,10 @@ def _train_if_due(
         return standing
 
     progress("read sales", 0.0)
-    covariates = Covariates.of(warehouse, cutoff=as_of)
+    outlook = Outlook.tonight(warehouse, as_of=as_of)
+    covariates = Covariates.of(warehouse, outlook=outlook)
     series = series_of_night(warehouse, as_of=as_of)
-    history = training_frame(warehouse, series, covariates=covariates, cutoff=as_of)
+    history = training_frame(warehouse, series, covariates=covariates, outlook=outlook)
     register = partial(training.register, fingerprint(history))
 
     days = (history["ds"].max() - history["ds"].min()).days + 1 if len(history) else 0
@@ -122,7 +132,9 @@ def _train_if_due(
             Verdict("rejected", f"too little history: {days} days of sales, {needed} are needed to train and judge")
         )
     try:
-        judged, windows, metrics = _judge(warehouse, cutoffs=cutoffs, settings=settings, progress=progress)
+        judged, windows, metrics = _judge(
+            warehouse, cutoffs=cutoffs, settings=settings, country=country, progress=progress
+        )
         champion = _champion(registry, settings=settings, as_of=as_of)
         verdict = decide(
             challenger=gain_over_profile(metrics),
@@ -154,6 +166,7 @@ def _judge(
     *,
     cutoffs: tuple[date, ...],
     settings: Settings,
+    country: str | None,
     progress: Progress,
 ) -> tuple[FittedForecaster, tuple[Window, ...], tuple[Metric, ...]]:
     """Fit before the first held-out window, forecast all, score, and note which classes are the profile's.
@@ -162,11 +175,12 @@ def _judge(
     do when it meets a later challenger.
     """
     cutoff = cutoffs[0]
-    covariates = Covariates.of(warehouse, cutoff=cutoff)
+    outlook = Outlook.back_then(warehouse, cutoff=cutoff, horizon=settings.horizon_days, country=country)
+    covariates = Covariates.of(warehouse, outlook=outlook)
     # which series, too, is chosen by what was known then: what sold well later must not be learnt from
     series = series_known_at(warehouse, cutoff=cutoff, active_days=settings.forecast_active_days)
     judged = fit_forecaster(
-        training_frame(warehouse, series, covariates=covariates, cutoff=cutoff),
+        training_frame(warehouse, series, covariates=covariates, outlook=outlook),
         covariates=covariates,
         settings=settings,
         on_progress=lambda stage, share: progress(
@@ -178,6 +192,7 @@ def _judge(
         cutoffs=cutoffs,
         horizon=settings.horizon_days,
         active_days=settings.forecast_active_days,
+        country=country,
     )
     predictions = predict_windows(
         warehouse, judged, windows, on_share=lambda share: progress("forecast the held-out days", 0.4 + 0.15 * share)
@@ -224,16 +239,16 @@ def forecast_sales(
         return ForecastReport(rows=rows, model=model, model_version=version.name, fallback=not promoted)
 
     progress("seasonal profile", 0.05)
-    baseline = profile_forecasts(warehouse, series, cutoff=as_of, horizon=settings.horizon_days, planned=True)
+    outlook = Outlook.tonight(warehouse, as_of=as_of)
+    baseline = profile_forecasts(warehouse, series, outlook=outlook, horizon=settings.horizon_days)
     if champion is not None:
         made = make_forecasts(
             warehouse,
             FittedForecaster.load(registry.folder(champion) / SERVING),
             series,
             baseline=baseline,
-            cutoff=as_of,
+            outlook=outlook,
             horizon=settings.horizon_days,
-            planned=True,
             on_share=lambda share: progress("forecast", 0.1 + 0.8 * share),
         )
         forecasts = made.forecasts

@@ -1,14 +1,13 @@
 """The seasonal profile in the night: the floor under the forecaster, and its stand-in where there is none."""
 
-from datetime import date, timedelta
-
 import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.profile import profile_arrays
 from ecom_pipeline.forecasting.types import LEVELS
-from ecom_pipeline.steps.forecast_days import DayForecasts, days_ahead, read_days
+from ecom_pipeline.steps.forecast_days import DayForecasts, days_ahead, days_before
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.warehouse import Warehouse
 
 SEASONAL_PROFILE = "seasonal_profile"
@@ -16,19 +15,17 @@ PROFILE_DAYS = 56
 AT_ONCE = 10_000  # series; bounds memory
 
 
-def profile_forecasts(
-    warehouse: Warehouse, series: pd.DataFrame, *, cutoff: date, horizon: int, planned: bool
-) -> DayForecasts:
-    """The profile's forecasts of `series` after `cutoff`; never negative.
+def profile_forecasts(warehouse: Warehouse, series: pd.DataFrame, *, outlook: Outlook, horizon: int) -> DayForecasts:
+    """The profile's forecasts of `series` after the night; never negative.
 
-    Closed days do not count in the past and are zero ahead. `planned` as in `days_ahead`.
+    Closed days do not count in the past and are zero ahead.
     """
-    past = read_days(warehouse, series, first=cutoff - timedelta(days=PROFILE_DAYS), last=cutoff)
-    ahead = days_ahead(warehouse, series, cutoff=cutoff, horizon=horizon, planned=planned)
+    past = days_before(warehouse, series, outlook=outlook, days=PROFILE_DAYS)
+    ahead = days_ahead(warehouse, series, outlook=outlook, horizon=horizon)
     y = np.where(past.closed, np.nan, past.y)
     mean = np.empty((len(series), horizon))
     quantiles = np.empty((len(series), horizon, len(LEVELS)))
-    grid = pd.date_range(cutoff - timedelta(days=PROFILE_DAYS - 1), periods=PROFILE_DAYS + horizon)
+    grid = pd.date_range(outlook.day(1 - PROFILE_DAYS), periods=PROFILE_DAYS + horizon)
     for start in range(0, len(series), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         panel = Panel(

@@ -6,7 +6,7 @@ millions of rows; as long frames with their names they cost most of a night's fo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ecom_pipeline.steps.forecast_frames import MEASURES
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.warehouse import Warehouse
 
 _DAYS = """
-SELECT chosen.number, CAST(date_diff('day', CAST(:first AS DATE), daily.date) - 1 AS INTEGER) AS day,
-       coalesce(daily.is_closed, false) AS is_closed {columns}
+SELECT chosen.number, CAST(date_diff('day', CAST(:first AS DATE), daily.date) - 1 AS INTEGER) AS day{columns}
 FROM {source} AS daily
 JOIN chosen_series AS chosen ON chosen.level = daily.level AND chosen.series_id = daily.series_id
 WHERE daily.date > :first AND daily.date <= :last
@@ -41,8 +41,8 @@ SELECT number{averages} FROM changes GROUP BY number
 class Days:
     """What the features say of D days of n series.
 
-    listed, closed (n, D): whether there is a row of the day, and whether it says that the shop is closed. y (n, D):
-    sales, NaN where not recorded or not listed, and where the days are a plan.
+    listed, closed (n, D): whether there is a row of the day, and whether the shop was known to be closed then, listed
+    or not. y (n, D): sales, NaN where not recorded or not listed, and where the days are a plan.
     """
 
     listed: np.ndarray
@@ -59,28 +59,37 @@ class DayForecasts:
     asked: np.ndarray
 
 
-def read_days(warehouse: Warehouse, series: pd.DataFrame, *, first: date, last: date, planned: bool = False) -> Days:
-    """The days after `first` up to `last` of `series`, in their order; `planned` reads the plan (feat_sales_future)."""
+def days_before(warehouse: Warehouse, series: pd.DataFrame, *, outlook: Outlook, days: int) -> Days:
+    """The last `days` days up to the night, of `series` in their order."""
+    return _read_days(warehouse, series, outlook=outlook, first=-days, last=0, source="feat_sales_daily")
+
+
+def days_ahead(warehouse: Warehouse, series: pd.DataFrame, *, outlook: Outlook, horizon: int) -> Days:
+    """The days after the night, of `series` in their order."""
+    return _read_days(warehouse, series, outlook=outlook, first=0, last=horizon, source=outlook.table_ahead)
+
+
+def _read_days(
+    warehouse: Warehouse, series: pd.DataFrame, *, outlook: Outlook, first: int, last: int, source: str
+) -> Days:
+    """The days after the `first` up to the `last`, counted from the night."""
     items, names = _items(series)
-    sql = _DAYS.format(
-        source="feat_sales_future" if planned else "feat_sales_daily",
-        columns="" if planned else ", daily.quantity, daily.revenue",
-    )
-    rows = _of_items(warehouse, names, sql, {"first": first, "last": last})
-    shape = (len(names), (last - first).days)
+    measures = MEASURES if source == "feat_sales_daily" else ()
+    sql = _DAYS.format(source=source, columns="".join(f", daily.{measure}" for measure in measures))
+    rows = _of_items(warehouse, names, sql, {"first": outlook.day(first), "last": outlook.day(last)})
+    shape = (len(names), last - first)
     place = (rows["number"].to_numpy(), rows["day"].to_numpy())
-    listed, closed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    listed = np.zeros(shape, dtype=bool)
     listed[place] = True
-    closed[place] = rows["is_closed"].to_numpy()
+    closed = outlook.is_closed([outlook.day(ahead) for ahead in range(first + 1, last + 1)])
     values = np.full((len(MEASURES), *shape), np.nan)
-    for number, measure in enumerate(() if planned else MEASURES):
+    for number, measure in enumerate(measures):
         values[(number, *place)] = rows[measure].to_numpy()
-    return Days(listed=listed[items], closed=closed[items], y=values[_measure(series), items])
-
-
-def days_ahead(warehouse: Warehouse, series: pd.DataFrame, *, cutoff: date, horizon: int, planned: bool) -> Days:
-    """The days after `cutoff`: the plan's, or for a backtest (not `planned`) what the history says of them."""
-    return read_days(warehouse, series, first=cutoff, last=cutoff + timedelta(days=horizon), planned=planned)
+    return Days(
+        listed=listed[items],
+        closed=np.broadcast_to(closed, (len(series), last - first)),
+        y=values[_measure(series), items],
+    )
 
 
 def squared_changes(warehouse: Warehouse, series: pd.DataFrame, *, cutoffs: Sequence[date]) -> np.ndarray:

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.warehouse import Warehouse
 
 Measure = Literal["quantity", "revenue"]
 MEASURES: tuple[Measure, ...] = ("quantity", "revenue")
 
-KNOWN_FUTURE = ("promotion_share", "promotion_depth", "is_holiday", "is_closed")
+IS_CLOSED = "is_closed"
+"""Never read from the features, which say what was learnt up to tonight, but from the outlook of the night."""
+KNOWN_FUTURE = ("promotion_share", "promotion_depth", "is_holiday", IS_CLOSED)
 PAST_ONLY = ("views", "carts")
 STATIC = ("measure_code", "level_code", "category_code")
 
@@ -86,14 +90,18 @@ class Covariates:
     past_only: tuple[str, ...]
 
     @classmethod
-    def of(cls, warehouse: Warehouse, *, cutoff: date) -> "Covariates":
-        """Look at the history up to `cutoff`."""
-        columns = (*KNOWN_FUTURE, *PAST_ONLY)
+    def of(cls, warehouse: Warehouse, *, outlook: Outlook) -> "Covariates":
+        """Look at the history up to the night of `outlook`."""
+        columns = [column for column in (*KNOWN_FUTURE, *PAST_ONLY) if column != IS_CLOSED]
         spreads = ", ".join(
             f"coalesce(max(CAST({column} AS DOUBLE)) - min(CAST({column} AS DOUBLE)), 0)" for column in columns
         )
-        (row,) = warehouse.rows(f"SELECT {spreads} FROM feat_sales_daily WHERE date <= :cutoff", {"cutoff": cutoff})
+        (row,) = warehouse.rows(
+            f"SELECT {spreads} FROM feat_sales_daily WHERE date <= :cutoff", {"cutoff": outlook.cutoff}
+        )
         varying = {column for column, spread in zip(columns, row, strict=True) if spread > 0}
+        if any(day <= outlook.cutoff for day in outlook.closed):
+            varying.add(IS_CLOSED)
         return cls(
             known_future=tuple(column for column in KNOWN_FUTURE if column in varying),
             past_only=tuple(column for column in PAST_ONLY if column in varying),
@@ -137,31 +145,39 @@ def _series(warehouse: Warehouse, wanted: str, parameters: dict[str, object]) ->
 
 
 def history_of(
-    warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, cutoff: date, first: date = date.min
+    warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, outlook: Outlook, first: date = date.min
 ) -> pd.DataFrame:
-    """Rows after `first` up to `cutoff`: unique_id, ds, y (null: not recorded), covariates, STATIC."""
+    """Rows after `first` up to the night: unique_id, ds, y (null: not recorded), covariates, STATIC."""
     columns = (*covariates.known_future, *covariates.past_only)
-    return _read(
-        warehouse, series, _HISTORY.format(columns=_as_numbers("daily", columns)), {"cutoff": cutoff, "first": first}
+    frame = _read(
+        warehouse,
+        series,
+        _HISTORY.format(columns=_as_numbers("daily", columns)),
+        {"cutoff": outlook.cutoff, "first": first},
     )
+    return _with_closed_days(frame, covariates, outlook)
 
 
 def known_ahead(
-    warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, cutoff: date, horizon: int, planned: bool
+    warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, outlook: Outlook, horizon: int
 ) -> pd.DataFrame:
-    """Days after `cutoff`: unique_id, ds, known-future columns, STATIC.
-
-    `planned` reads the plan (feat_sales_future); else, for a backtest, what the history says of those days.
-    """
+    """Days after the night: unique_id, ds, known-future columns, STATIC."""
     sql = _KNOWN_AHEAD.format(
         columns=_as_numbers("ahead", covariates.known_future),
-        source="feat_sales_future" if planned else "feat_sales_daily",
+        source=outlook.table_ahead,
     )
-    return _read(warehouse, series, sql, {"cutoff": cutoff, "last": cutoff + timedelta(days=horizon)})
+    frame = _read(warehouse, series, sql, {"cutoff": outlook.cutoff, "last": outlook.day(horizon)})
+    return _with_closed_days(frame, covariates, outlook)
+
+
+def _with_closed_days(frame: pd.DataFrame, covariates: Covariates, outlook: Outlook) -> pd.DataFrame:
+    if IS_CLOSED in covariates.known_future:
+        frame[IS_CLOSED] = frame["ds"].isin(pd.to_datetime(sorted(outlook.closed))).astype(np.float64)
+    return frame
 
 
 def _as_numbers(source: str, columns: tuple[str, ...]) -> str:
-    return "".join(f"CAST({source}.{column} AS DOUBLE) AS {column}, " for column in columns)
+    return "".join(f"CAST({source}.{column} AS DOUBLE) AS {column}, " for column in columns if column != IS_CLOSED)
 
 
 def _read(warehouse: Warehouse, series: pd.DataFrame, sql: str, parameters: dict[str, object]) -> pd.DataFrame:

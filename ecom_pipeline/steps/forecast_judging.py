@@ -15,6 +15,7 @@ from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, profile_forecast
 from ecom_pipeline.steps.forecast_days import DayForecasts, days_ahead, squared_changes
 from ecom_pipeline.steps.forecast_frames import series_at_cutoff
 from ecom_pipeline.steps.forecast_making import MadeForecasts, make_forecasts
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.steps.forecast_training import Forecaster
 from ecom_pipeline.warehouse import Warehouse
 
@@ -23,14 +24,13 @@ MOST_SERIES = 10**9  # of one window
 
 @dataclass(frozen=True)
 class Window:
-    """What happened in the H days after a past cutoff to the n series that would have been forecast.
+    """What happened in the H days after a past night to the n series that would have been forecast.
 
-    actual (n, H): NaN where not recorded, and where the shop was closed: the calendar may have learnt that from these
-    days themselves, so whoever reads it would foresee them. baseline: the profile's forecasts; squared (n,):
-    denominators of RMSSE.
+    actual (n, H): NaN where not recorded, and where the shop was known to be closed: everyone forecasts nothing then.
+    baseline: the profile's forecasts; squared (n,): denominators of RMSSE.
     """
 
-    cutoff: date
+    outlook: Outlook
     series: pd.DataFrame
     actual: np.ndarray
     baseline: DayForecasts
@@ -45,9 +45,12 @@ def held_out_cutoffs(*, first_day: date, as_of: date, horizon: int, windows: int
 
 
 def open_windows(
-    warehouse: Warehouse, *, cutoffs: Sequence[date], horizon: int, active_days: int
+    warehouse: Warehouse, *, cutoffs: Sequence[date], horizon: int, active_days: int, country: str | None
 ) -> tuple[Window, ...]:
-    """Read what happened after each cutoff, and forecast it with the seasonal profile."""
+    """Read what happened after each cutoff, and forecast it with the seasonal profile by what was known then.
+
+    `country`: whose public holidays the shop's closed days are learnt by.
+    """
     chosen = [
         series_at_cutoff(warehouse, cutoff=cutoff, horizon=horizon, active_days=active_days) for cutoff in cutoffs
     ]
@@ -55,13 +58,14 @@ def open_windows(
     ends = np.cumsum([len(series) for series in chosen])
     windows = []
     for number, (cutoff, series, end) in enumerate(zip(cutoffs, chosen, ends, strict=True)):
-        after = days_ahead(warehouse, series, cutoff=cutoff, horizon=horizon, planned=False)
+        outlook = Outlook.back_then(warehouse, cutoff=cutoff, horizon=horizon, country=country)
+        after = days_ahead(warehouse, series, outlook=outlook, horizon=horizon)
         windows.append(
             Window(
-                cutoff=cutoff,
+                outlook=outlook,
                 series=series,
                 actual=np.where(after.closed, np.nan, after.y),
-                baseline=profile_forecasts(warehouse, series, cutoff=cutoff, horizon=horizon, planned=False),
+                baseline=profile_forecasts(warehouse, series, outlook=outlook, horizon=horizon),
                 squared=squared[end - len(series) : end, number],
             )
         )
@@ -78,9 +82,8 @@ def predict_windows(
             forecaster,
             window.series,
             baseline=window.baseline,
-            cutoff=window.cutoff,
+            outlook=window.outlook,
             horizon=window.actual.shape[1],
-            planned=False,
             on_share=lambda share, done=number: on_share((done + share) / len(windows)),  # type: ignore[misc]
         )
         for number, window in enumerate(windows)

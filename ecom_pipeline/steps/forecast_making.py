@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from ecom_pipeline.forecasting.reconciliation import reconcile_arrays
 from ecom_pipeline.forecasting.types import QUANTILES
 from ecom_pipeline.steps.forecast_days import DayForecasts
 from ecom_pipeline.steps.forecast_frames import history_of, known_ahead
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.steps.forecast_spread import spread_groups
 from ecom_pipeline.steps.forecast_tail import tail_forecasts
 from ecom_pipeline.steps.forecast_training import Forecaster
@@ -53,29 +53,27 @@ def make_forecasts(
     series: pd.DataFrame,
     *,
     baseline: DayForecasts,
-    cutoff: date,
+    outlook: Outlook,
     horizon: int,
-    planned: bool,
     on_share: Callable[[float], None],
 ) -> MadeForecasts:
-    """Forecasts of all `series` after `cutoff`, as they are published: added up, with the spread of their level.
+    """Forecasts of all `series` after the night, as they are published: added up, with the spread of their level.
 
-    `baseline` holds the profile's forecasts of the same series; `planned` as in `known_ahead`.
+    `baseline` holds the profile's forecasts of the same series.
     """
     made = unreconciled_forecasts(
         warehouse,
         forecaster,
         series,
         baseline=baseline,
-        cutoff=cutoff,
+        outlook=outlook,
         horizon=horizon,
-        planned=planned,
         on_share=on_share,
     )
     mean, quantiles = reconcile_arrays(
         made.forecasts.mean, made.forecasts.quantiles, made.forecasts.asked, series=series
     )
-    quantiles = spread_groups(warehouse, mean, quantiles, series, cutoff=cutoff)
+    quantiles = spread_groups(warehouse, mean, quantiles, series, outlook=outlook)
     return replace(made, forecasts=replace(made.forecasts, mean=mean, quantiles=quantiles))
 
 
@@ -85,9 +83,8 @@ def unreconciled_forecasts(
     series: pd.DataFrame,
     *,
     baseline: DayForecasts,
-    cutoff: date,
+    outlook: Outlook,
     horizon: int,
-    planned: bool,
     on_share: Callable[[float], None],
 ) -> MadeForecasts:
     """`make_forecasts` before anything is added up: what is said of each series alone."""
@@ -96,17 +93,13 @@ def unreconciled_forecasts(
     mean, quantiles = baseline.mean.copy(), baseline.quantiles.copy()
     in_tail = ~by_network
     if in_tail.any():
-        mean[in_tail], quantiles[in_tail] = tail_forecasts(
-            warehouse, series[in_tail], cutoff=cutoff, horizon=horizon, planned=planned
-        )
+        mean[in_tail], quantiles[in_tail] = tail_forecasts(warehouse, series[in_tail], outlook=outlook, horizon=horizon)
     asked = np.flatnonzero(by_network)
     for start in range(0, len(asked), PREDICTED_AT_ONCE):
         places = asked[start : start + PREDICTED_AT_ONCE]
         chosen = series.iloc[places]
-        history = history_of(warehouse, chosen, covariates=forecaster.covariates, cutoff=cutoff)
-        future = known_ahead(
-            warehouse, chosen, covariates=forecaster.covariates, cutoff=cutoff, horizon=horizon, planned=planned
-        )
+        history = history_of(warehouse, chosen, covariates=forecaster.covariates, outlook=outlook)
+        future = known_ahead(warehouse, chosen, covariates=forecaster.covariates, outlook=outlook, horizon=horizon)
         series_class[places] = classes_of_products(history, chosen)
         left = np.isin(series_class[places], forecaster.profile_classes)
         by_network[places[left]] = False
@@ -115,7 +108,7 @@ def unreconciled_forecasts(
         number = pd.Index(chosen["unique_id"]).get_indexer(forecasts["unique_id"].cat.categories)
         number = number[forecasts["unique_id"].cat.codes]
         taken = ~left[number]
-        day = (forecasts["ds"] - pd.Timestamp(cutoff)).dt.days.to_numpy() - 1
+        day = (forecasts["ds"] - pd.Timestamp(outlook.cutoff)).dt.days.to_numpy() - 1
         cells = (places[number[taken]], day[taken])
         mean[cells] = forecasts["mean"].to_numpy()[taken]
         quantiles[cells] = forecasts[list(QUANTILES)].to_numpy()[taken]

@@ -6,13 +6,12 @@ origins, a week apart, the days ahead of it are compared with the mean of their 
 the spread holds what a level does while nobody can see it yet, and grows with the weeks ahead.
 """
 
-from datetime import date, timedelta
-
 import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting.types import LEVELS
-from ecom_pipeline.steps.forecast_days import read_days
+from ecom_pipeline.steps.forecast_days import days_before
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.warehouse import Warehouse
 
 WEEK = 7
@@ -24,9 +23,9 @@ FEWEST_DAYS = 20
 
 
 def spread_groups(
-    warehouse: Warehouse, mean: np.ndarray, quantiles: np.ndarray, series: pd.DataFrame, *, cutoff: date
+    warehouse: Warehouse, mean: np.ndarray, quantiles: np.ndarray, series: pd.DataFrame, *, outlook: Outlook
 ) -> np.ndarray:
-    """Quantiles (n, H, 7) with those of categories and of the total taken from their own last weeks up to `cutoff`.
+    """Quantiles (n, H, 7) with those of categories and of the total taken from their own last weeks up to the night.
 
     They are put around the means (n, H); both are in the order of `series`.
     """
@@ -34,7 +33,7 @@ def spread_groups(
     horizon = mean.shape[1]
     weeks_ahead = min(-(-horizon // WEEK), MOST_WEEKS_AHEAD)
     length = WEEK * (USUAL_WEEKS + ORIGINS + weeks_ahead - 1)
-    days = read_days(warehouse, series.iloc[place], first=cutoff - timedelta(days=length), last=cutoff)
+    days = days_before(warehouse, series.iloc[place], outlook=outlook, days=length)
     ratios = relative_quantiles(np.where(days.closed, np.nan, days.y), weeks_ahead=weeks_ahead)
     week = np.minimum(np.arange(horizon) // WEEK, weeks_ahead - 1)
     spread = np.round(mean[place][:, :, None] * ratios[:, week], 4)

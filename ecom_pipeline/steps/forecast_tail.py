@@ -1,13 +1,12 @@
 """The long tail in the night: products that sell too rarely to be worth the network's time."""
 
-from datetime import date, timedelta
-
 import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting.rare import credible_means, recent_quantiles, without_first_record
 from ecom_pipeline.forecasting.types import LEVELS
-from ecom_pipeline.steps.forecast_days import days_ahead, read_days
+from ecom_pipeline.steps.forecast_days import days_ahead, days_before
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.warehouse import Warehouse
 
 RECENT_MEAN = "recent_mean"
@@ -15,15 +14,14 @@ RECENT_DAYS = 56
 
 
 def tail_forecasts(
-    warehouse: Warehouse, series: pd.DataFrame, *, cutoff: date, horizon: int, planned: bool
+    warehouse: Warehouse, series: pd.DataFrame, *, outlook: Outlook, horizon: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (n, H) and quantiles (n, H, 7) of `series` after `cutoff`, every day alike; never negative.
+    """Mean (n, H) and quantiles (n, H, 7) of `series` after the night, every day alike; never negative.
 
     Each measure's means are drawn towards their common one. Closed days do not count in the past and are zero ahead.
-    `planned` as in `days_ahead`.
     """
-    past = read_days(warehouse, series, first=cutoff - timedelta(days=RECENT_DAYS), last=cutoff)
-    ahead = days_ahead(warehouse, series, cutoff=cutoff, horizon=horizon, planned=planned)
+    past = days_before(warehouse, series, outlook=outlook, days=RECENT_DAYS)
+    ahead = days_ahead(warehouse, series, outlook=outlook, horizon=horizon)
     records = without_first_record(np.where(past.closed, np.nan, past.y), past.listed)
     mean, quantiles = np.zeros(len(series)), np.zeros((len(series), len(LEVELS)))
     for measure in series["measure"].unique():

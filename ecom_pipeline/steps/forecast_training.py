@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +10,8 @@ import pandas as pd
 
 from ecom_pipeline.forecasting.storage import FORMAT
 from ecom_pipeline.settings import Settings
-from ecom_pipeline.steps.forecast_frames import STATIC, Covariates, history_of
+from ecom_pipeline.steps.forecast_frames import IS_CLOSED, STATIC, Covariates, history_of
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class FittedForecaster:
             broken = forecasts[~values.notna().all(axis=1)]
             which = broken["unique_id"].iloc[0] if len(broken) else "one series"
             raise ArithmeticError(f"the network's forecast of {which} is not a finite number")
-        if "is_closed" in future:
-            is_open = (future["is_closed"] <= 0).to_numpy(dtype=float)
+        if IS_CLOSED in future:
+            is_open = (future[IS_CLOSED] <= 0).to_numpy(dtype=float)
             forecasts[values.columns] = values.mul(is_open, axis=0)
         return forecasts
 
@@ -112,9 +112,11 @@ def series_to_fit(series: pd.DataFrame) -> pd.DataFrame:
     return series[(series["level"] != "product") | series.index.isin(kept.index)]
 
 
-def training_frame(warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, cutoff: date) -> pd.DataFrame:
-    """History up to `cutoff` of the series to learn from."""
-    return history_of(warehouse, series_to_fit(series), covariates=covariates, cutoff=cutoff)
+def training_frame(
+    warehouse: Warehouse, series: pd.DataFrame, *, covariates: Covariates, outlook: Outlook
+) -> pd.DataFrame:
+    """History up to the night of the series to learn from."""
+    return history_of(warehouse, series_to_fit(series), covariates=covariates, outlook=outlook)
 
 
 STAGES = {"train": (0.0, 0.7), "validate": (0.7, 0.75), "final": (0.75, 1.0)}

@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,10 @@ def test_the_steps_of_a_night_with_models_of_older_code_train_anew_and_never_ask
     }
     settings, night = older.settings(), SMALL_SHOP.last_day
     with open_warehouse(older.warehouse_file, settings) as warehouse:
-        for train, publish in ((train_forecaster, forecast_sales), (train_recommender, recommend)):
+        for train, publish in (
+            (partial(train_forecaster, country=None), forecast_sales),
+            (train_recommender, recommend),
+        ):
             train(warehouse, home=older, settings=settings, as_of=night)
             publish(warehouse, home=older, settings=settings, as_of=night)
         spoke = {

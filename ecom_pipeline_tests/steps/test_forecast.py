@@ -72,7 +72,13 @@ def build(shop: CoreRows, night: int) -> None:
 
 
 def train(shop: CoreRows, home: Home, night: int, **settings: Any) -> Any:
-    return train_forecaster(shop.warehouse, home=home, settings=SETTINGS.model_copy(update=settings), as_of=day(night))
+    return train_forecaster(
+        shop.warehouse,
+        home=home,
+        settings=SETTINGS.model_copy(update=settings),
+        country=None,
+        as_of=day(night),
+    )
 
 
 def publish(shop: CoreRows, home: Home, night: int) -> Any:
@@ -303,7 +309,7 @@ def test_products_of_a_class_that_the_profile_forecasts_better_get_it_and_their_
 def test_a_class_is_left_to_the_profile_where_the_profile_was_better_on_the_held_out_days(shop: CoreRows) -> None:
     build(shop, NIGHT)
     cutoffs = (day(NIGHT - 14), day(NIGHT - 7))
-    windows = forecast_judging.open_windows(shop.warehouse, cutoffs=cutoffs, horizon=7, active_days=120)
+    windows = forecast_judging.open_windows(shop.warehouse, cutoffs=cutoffs, horizon=7, active_days=120, country=None)
 
     def predicted(forecasts: list[np.ndarray]) -> list[forecast_making.MadeForecasts]:
         """Of forecasts that are sure: all their quantiles are the same."""

@@ -1,7 +1,7 @@
 """Days of all series as arrays: what the features say, and the profile that the library makes of long frames."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,19 @@ from ecom_pipeline.forecasting import scales_at, seasonal_profile
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.steps import forecast_baseline
 from ecom_pipeline.steps.forecast_baseline import profile_forecasts
-from ecom_pipeline.steps.forecast_days import days_ahead, read_days, squared_changes
+from ecom_pipeline.steps.forecast_days import days_ahead, days_before, squared_changes
 from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff, series_of_night
 from ecom_pipeline.steps.forecast_judging import open_windows
+from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.steps.forecast_tail import tail_forecasts
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import day, empty_warehouse
 
 DAYS, NIGHT, HORIZON = 90, 79, 10
 CLOSED = Covariates(known_future=("is_closed",), past_only=())
+SUNDAYS = frozenset(day(n) for n in range(-100, DAYS + HORIZON) if day(n).weekday() == 6)
+THEN = Outlook(cutoff=day(NIGHT), closed=SUNDAYS, planned=False)
+TONIGHT = Outlook(cutoff=day(DAYS - 1), closed=SUNDAYS, planned=True)
 
 
 @pytest.fixture(scope="module")
@@ -59,27 +63,26 @@ def series(warehouse: Warehouse) -> pd.DataFrame:
 
 def test_days_are_what_the_features_say_in_the_order_of_the_series(warehouse: Warehouse, series: pd.DataFrame) -> None:
     some = series.iloc[::-1].reset_index(drop=True)
-    days = read_days(warehouse, some, first=day(NIGHT), last=day(NIGHT + HORIZON))
+    days = days_ahead(warehouse, some, outlook=THEN, horizon=HORIZON)
     for place, (_, row) in enumerate(some.iterrows()):
-        known = {
-            found: (value, closed)
-            for found, value, closed in warehouse.rows(
-                f"SELECT date, {row['measure']}, is_closed FROM feat_sales_daily "
+        known = dict(
+            warehouse.rows(
+                f"SELECT date, {row['measure']} FROM feat_sales_daily "
                 "WHERE level = :level AND series_id = :series_id AND date > :night",
                 {"level": row["level"], "series_id": row["series_id"], "night": day(NIGHT)},
             )
-        }
+        )
         for ahead in range(HORIZON):
-            value, closed = known.get(day(NIGHT + 1 + ahead), (None, False))
+            value = known.get(day(NIGHT + 1 + ahead))
             assert days.listed[place, ahead] == (day(NIGHT + 1 + ahead) in known)
-            assert days.closed[place, ahead] == closed
+            assert days.closed[place, ahead] == (day(NIGHT + 1 + ahead).weekday() == 6)
             np.testing.assert_equal(days.y[place, ahead], np.nan if value is None else value)
     assert not days.listed[list(some["series_id"]).index("b")].all(), "one of them ends within the window"
 
 
 def test_a_plan_has_days_and_no_sales(warehouse: Warehouse) -> None:
     planned = series_of_night(warehouse, as_of=day(DAYS - 1))
-    days = days_ahead(warehouse, planned, cutoff=day(DAYS - 1), horizon=HORIZON, planned=True)
+    days = days_ahead(warehouse, planned, outlook=TONIGHT, horizon=HORIZON)
     assert days.listed.any() and days.closed.any()
     assert np.isnan(days.y).all()
 
@@ -90,20 +93,20 @@ def test_the_profile_is_the_librarys_of_the_last_eight_weeks_of_open_days(
     warehouse: Warehouse, series: pd.DataFrame, planned: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecast_baseline, "AT_ONCE", at_once)
-    cutoff = day(DAYS - 1) if planned else day(NIGHT)
-    chosen = series_of_night(warehouse, as_of=cutoff) if planned else series
-    history = history_of(warehouse, chosen, covariates=CLOSED, cutoff=cutoff, first=cutoff - timedelta(days=56))
-    future = known_ahead(warehouse, chosen, covariates=CLOSED, cutoff=cutoff, horizon=HORIZON, planned=planned)
+    outlook = TONIGHT if planned else THEN
+    chosen = series_of_night(warehouse, as_of=outlook.cutoff) if planned else series
+    history = history_of(warehouse, chosen, covariates=CLOSED, outlook=outlook, first=outlook.day(-56))
+    future = known_ahead(warehouse, chosen, covariates=CLOSED, outlook=outlook, horizon=HORIZON)
     expected = seasonal_profile(
         history.assign(y=history["y"].mask(history["is_closed"] > 0)), HORIZON, "D", future=future
     )
     values = ["mean", *QUANTILES]
     expected[values] = expected[values].clip(lower=0).mul(future["is_closed"] <= 0, axis=0)
 
-    made = profile_forecasts(warehouse, chosen, cutoff=cutoff, horizon=HORIZON, planned=planned)
+    made = profile_forecasts(warehouse, chosen, outlook=outlook, horizon=HORIZON)
 
     place = pd.Index(chosen["unique_id"]).get_indexer(pd.Index(expected["unique_id"].astype(object)))
-    ahead = (expected["ds"] - pd.Timestamp(cutoff)).dt.days.to_numpy() - 1
+    ahead = (expected["ds"] - pd.Timestamp(outlook.cutoff)).dt.days.to_numpy() - 1
     assert made.asked.sum() == len(expected) and made.asked[place, ahead].all()
     np.testing.assert_array_equal(made.mean[place, ahead], expected["mean"])
     np.testing.assert_array_equal(made.quantiles[place, ahead], expected[list(QUANTILES)])
@@ -113,12 +116,12 @@ def test_the_profile_is_the_librarys_of_the_last_eight_weeks_of_open_days(
 def test_the_tail_gets_means_of_open_days_between_its_own_and_the_common_one(
     warehouse: Warehouse, series: pd.DataFrame, planned: bool
 ) -> None:
-    cutoff = day(DAYS - 1) if planned else day(NIGHT)
-    chosen = series_of_night(warehouse, as_of=cutoff) if planned else series
+    outlook = TONIGHT if planned else THEN
+    chosen = series_of_night(warehouse, as_of=outlook.cutoff) if planned else series
     products = chosen[(chosen["level"] == "product") & (chosen["measure"] == "quantity")].reset_index(drop=True)
-    mean, quantiles = tail_forecasts(warehouse, products, cutoff=cutoff, horizon=HORIZON, planned=planned)
-    past = read_days(warehouse, products, first=cutoff - timedelta(days=56), last=cutoff)
-    ahead = days_ahead(warehouse, products, cutoff=cutoff, horizon=HORIZON, planned=planned)
+    mean, quantiles = tail_forecasts(warehouse, products, outlook=outlook, horizon=HORIZON)
+    past = days_before(warehouse, products, outlook=outlook, days=56)
+    ahead = days_ahead(warehouse, products, outlook=outlook, horizon=HORIZON)
     y = np.where(past.closed, np.nan, past.y)
     new = list(products["series_id"]).index("new")
     y[new, np.flatnonzero(past.listed[new])[0]] = np.nan  # tells when it began
@@ -137,20 +140,23 @@ def test_what_comes_after_the_night_does_not_change_the_tails_forecast(
     warehouse: Warehouse, series: pd.DataFrame
 ) -> None:
     products = series[series["level"] == "product"].reset_index(drop=True)
-    before = tail_forecasts(warehouse, products, cutoff=day(NIGHT), horizon=HORIZON, planned=False)
+    before = tail_forecasts(warehouse, products, outlook=THEN, horizon=HORIZON)
     warehouse.run("BEGIN")
     warehouse.run(
         "UPDATE feat_sales_daily SET quantity = 7777, revenue = 7777 WHERE date > :night", {"night": day(NIGHT)}
     )
-    after = tail_forecasts(warehouse, products, cutoff=day(NIGHT), horizon=HORIZON, planned=False)
+    after = tail_forecasts(warehouse, products, outlook=THEN, horizon=HORIZON)
     warehouse.run("ROLLBACK")
     np.testing.assert_array_equal(before[0], after[0])
     np.testing.assert_array_equal(before[1], after[1])
 
 
-def test_days_on_which_the_shop_was_closed_judge_nobody(warehouse: Warehouse) -> None:
-    (window,) = open_windows(warehouse, cutoffs=(day(NIGHT),), horizon=HORIZON, active_days=60)
-    after = days_ahead(warehouse, window.series, cutoff=day(NIGHT), horizon=HORIZON, planned=False)
+def test_days_on_which_the_shop_was_known_to_be_closed_judge_nobody(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Outlook, "back_then", lambda *_, cutoff, **__: replace(THEN, cutoff=cutoff))
+    (window,) = open_windows(warehouse, cutoffs=(day(NIGHT),), horizon=HORIZON, active_days=60, country=None)
+    after = days_ahead(warehouse, window.series, outlook=THEN, horizon=HORIZON)
     closed = after.listed & after.closed
     assert closed.any() and np.isnan(window.actual[closed]).all()
     np.testing.assert_array_equal(window.actual[~closed], after.y[~closed])
@@ -159,7 +165,7 @@ def test_days_on_which_the_shop_was_closed_judge_nobody(warehouse: Warehouse) ->
 def test_scales_are_those_of_the_library_at_each_cutoff(warehouse: Warehouse, series: pd.DataFrame) -> None:
     cutoffs = [day(NIGHT - 20), day(NIGHT)]
     covariates = Covariates(known_future=(), past_only=())
-    history = history_of(warehouse, series, covariates=covariates, cutoff=day(NIGHT))
+    history = history_of(warehouse, series, covariates=covariates, outlook=THEN)
     history = history.astype({"unique_id": object})
     recorded = history[
         history.groupby("unique_id")["y"].transform("count") == history.groupby("unique_id")["y"].transform("size")
@@ -174,14 +180,14 @@ def test_scales_are_those_of_the_library_at_each_cutoff(warehouse: Warehouse, se
 
 def test_changes_across_a_day_without_a_record_do_not_count(warehouse: Warehouse, series: pd.DataFrame) -> None:
     place = list(series["unique_id"]).index("quantity/product/c")
-    y = read_days(warehouse, series, first=day(-1), last=day(NIGHT)).y[place]
+    y = days_before(warehouse, series, outlook=THEN, days=NIGHT + 1).y[place]
     expected = np.nanmean(np.diff(y) ** 2)
     assert squared_changes(warehouse, series, cutoffs=[day(NIGHT)])[place, 0] == pytest.approx(expected)
 
 
 def test_long_frames_hold_names_as_numbers(warehouse: Warehouse, series: pd.DataFrame) -> None:
     covariates = Covariates(known_future=("promotion_share",), past_only=("views",))
-    history = history_of(warehouse, series, covariates=covariates, cutoff=day(NIGHT))
+    history = history_of(warehouse, series, covariates=covariates, outlook=THEN)
     assert history["unique_id"].dtype == "category"
     codes = dict(zip(series["unique_id"], series["category_code"], strict=True))
     by_id = history.drop_duplicates("unique_id")

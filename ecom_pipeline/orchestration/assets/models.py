@@ -61,7 +61,12 @@ def _train_forecaster(shop: Shop, step: Step) -> ModelVersion:
     from ecom_pipeline.steps.forecast import train_forecaster
 
     return train_forecaster(
-        shop.warehouse, home=shop.home, settings=shop.settings, as_of=step.as_of, on_progress=step.on_progress
+        shop.warehouse,
+        home=shop.home,
+        settings=shop.settings,
+        country=shop.profile.shop.country,
+        as_of=step.as_of,
+        on_progress=step.on_progress,
     )
 
 
