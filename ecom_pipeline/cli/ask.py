@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ecom_pipeline.analyses import Analysis, Answer, analyses, answer, cell
 from ecom_pipeline.cli.failures import CommandError, ExitCode
+from ecom_pipeline.cli.finding import published_file
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
 from ecom_pipeline.cli.printing import printable
 from ecom_pipeline.settings import Home
@@ -102,11 +103,7 @@ def _meant(question: str) -> Analysis:
 def _answer(shop: Home, asked: Analysis) -> Answer:
     import duckdb
 
-    if not shop.published_file.is_file():
-        raise CommandError(
-            f"{shop.published_file}: no night was published yet. Run one with: ecom-pipeline nightly --home {shop.root}"
-        )
-    with duckdb.connect(str(shop.published_file), read_only=True) as connection:
+    with duckdb.connect(str(published_file(shop)), read_only=True) as connection:
         connection.execute("SET enable_external_access = false").fetchall()
         try:
             return answer(connection, asked)

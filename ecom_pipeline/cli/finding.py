@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ecom_pipeline.cli.failures import CommandError, ExitCode
@@ -37,6 +38,19 @@ class PublishedNight:
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
+def published_file(shop: Home) -> Path:
+    """The published file of a home.
+
+    Raises:
+        CommandError: if no night was published yet.
+    """
+    if not shop.published_file.is_file():
+        raise CommandError(
+            f"{shop.published_file}: no night was published yet. Run one with: ecom-pipeline nightly --home {shop.root}"
+        )
+    return shop.published_file
+
+
 @contextmanager
 def published_night(shop: Home) -> Iterator[PublishedNight]:
     """The published file, open for reading.
@@ -46,11 +60,7 @@ def published_night(shop: Home) -> Iterator[PublishedNight]:
     """
     import duckdb
 
-    if not shop.published_file.is_file():
-        raise CommandError(
-            f"{shop.published_file}: no night was published yet. Run one with: ecom-pipeline nightly --home {shop.root}"
-        )
-    connection = duckdb.connect(str(shop.published_file), read_only=True)
+    connection = duckdb.connect(str(published_file(shop)), read_only=True)
     try:
         ((as_of,),) = connection.execute("SELECT max(as_of) FROM about").fetchall()
         if as_of is None:
