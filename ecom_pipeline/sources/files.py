@@ -220,7 +220,7 @@ def fingerprint(file: LandingFile, compression: str) -> Fingerprint:
                 returns += chunk.count(b"\r")
                 pairs += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
                 unpacked += len(chunk)
-                _refuse_bomb(file, unpacked)
+                refuse_bomb(file, unpacked)
                 has_nul = has_nul or b"\x00" in chunk
                 last = chunk[-1:]
     except (OSError, EOFError) as error:
@@ -230,7 +230,12 @@ def fingerprint(file: LandingFile, compression: str) -> Fingerprint:
     return Fingerprint(digest, newlines, returns, pairs, last in b"\r\n", has_nul)
 
 
-def _refuse_bomb(file: LandingFile, unpacked: int) -> None:
+def refuse_bomb(file: LandingFile, unpacked: int) -> None:
+    """Refuse a file that grows beyond reason when it is unpacked.
+
+    Raises:
+        FileRefusedError: if the `unpacked` bytes are too many for its size.
+    """
     if unpacked > HARMLESS_BYTES and unpacked > MOST_TIMES_ITS_SIZE * file.bytes:
         raise FileRefusedError(
             f"{file.path}: unpacks to more than {MOST_TIMES_ITS_SIZE} times its size, as no export does; if it is one, "

@@ -13,6 +13,7 @@ from ecom_pipeline.sources.files import (
     compression_of,
     cut_short,
     open_unpacked,
+    refuse_bomb,
 )
 from ecom_pipeline.sources.profile import RESERVED_RAW_COLUMNS, CsvDialect
 
@@ -75,13 +76,17 @@ def _parquet_columns(file: LandingFile) -> tuple[list[str], tuple[str, ...]]:
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(file.absolute)
-        return list(schema.names), tuple(str(kind) for kind in schema.types)
+        footer = pq.read_metadata(file.absolute)
+        schema = footer.schema.to_arrow_schema()
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRefusedError(
             f"{file.path}: not a whole Parquet file ({str(error).splitlines()[0]}); "
             "it is cut short, still being written or of another format; send it again"
         ) from error
+    # columns that say one thing over and over take next to nothing: what counts is the values, a byte each at least
+    chunks = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    refuse_bomb(file, max(footer.num_rows * len(schema.names), sum(chunk.total_byte_size for chunk in chunks)))
+    return list(schema.names), tuple(str(kind) for kind in schema.types)
 
 
 def _header(file: LandingFile, dialect: CsvDialect, compression: str) -> tuple[list[str], int]:

@@ -1,4 +1,4 @@
-"""What a case of bad input is, and how a file around it is written.
+"""What a case of bad input is, how a file around it is written, and the shop that reads it.
 
 Every case is one file in landing. `@` in its text stands for the number of the case, so that no two share an order.
 """
@@ -18,6 +18,22 @@ TIME = "2024-01-05 10:00:00"
 FIRST = f"@1,ann,apple,2,1.50,{TIME}\n"
 LAST = f"@3,bob,bread,1,3.00,{TIME}\n"
 UNREADABLE = "unreadable"
+READER = """
+    - folder: {folder}
+      {more}
+      columns: {{order_id: order, user_id: customer, item_id: item, quantity: qty, unit_price: price}}
+      time: {{value: at, formats: ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d"]}}
+      key: exact
+      rules:
+        - {{name: cheap, must_hold: unit_price < 1000, reason: dearer than anything in this shop}}
+"""
+PROFILE = (
+    "name: bad_input\nshop: {time_zone: Europe/Berlin, country: DE, currency: EUR}\nfeeds:\n  orders:"
+    + READER.format(folder="csv", more="format: csv")
+    + READER.format(folder="latin1", more="csv: {encoding: latin-1}")
+    + READER.format(folder="parquet", more="format: parquet")
+    + READER.format(folder="jsonl", more="format: jsonl")
+)
 SIGN = "sales_have_a_positive_quantity__returns_and_cancellations_a_neg"
 
 

@@ -226,7 +226,9 @@ def _packed() -> list[Case]:
         refused("packed", "gzip in gzip", gzip.compress(gzip.compress(TEXT.encode())), "csv/", suffix=".csv.gz"),
         refused("packed", "an empty gzip", gzip.compress(b""), "no header", suffix=".csv.gz"),
         refused("packed", "an empty file called gzip", b"", "csv/", suffix=".csv.gz"),
-        refused("packed", "a bomb", _bomb(), "times its size", suffix=".csv.gz"),
+        refused("packed", "a bomb", gzip.compress(_much(), 6, mtime=0), "times its size", suffix=".csv.gz"),
+        refused("packed", "a bomb of zstd", _zstd(_much()), "times its size", suffix=".csv.zst"),
+        refused("packed", "a bomb of JSON lines", _zstd(_much()), "times its size", folder="jsonl", suffix=".jsonl.zst"),
         both_good("packed", "gzip", TEXT.encode(), suffix=".csv.gz", pack=gzip.compress),
         both_good("packed", "zstd", TEXT.encode(), suffix=".csv.zst", pack=_zstd),
         both_good("packed", "gzip in two parts", TEXT.encode(), suffix=".csv.gz", pack=_two_parts),
@@ -242,13 +244,8 @@ def _two_parts(data: bytes) -> bytes:
     return gzip.compress(data[:50]) + gzip.compress(data[50:])
 
 
-def _bomb() -> bytes:
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6, mtime=0) as stream:
-        stream.write(HEADER.encode())
-        for _ in range(80):
-            stream.write(b"0" * (1 << 20))
-    return packed.getvalue()
+def _much() -> bytes:
+    return HEADER.encode() + b"0" * (80 << 20)
 
 
 def _no_tables() -> list[Case]:
@@ -307,6 +304,7 @@ def _parquet() -> list[Case]:
         bad("empty", b"", "not a whole Parquet file"),
         bad("its mark alone", b"PAR1", "not a whole Parquet file"),
         bad("a footer that lies", whole[:-8] + b"\xff\xff\xff\x7fPAR1", "not a whole Parquet file"),
+        bad("a bomb of one value over and over", _repeated(columns=110, rows=650_000), "times its size"),
         bad("damage in the middle", whole[:60] + b"\x00" * 40 + whole[100:], "parquet/"),
         bad("without a column", _as_parquet({k: v for k, v in columns.items() if k != "qty"}), "'qty' is missing"),
         bad(
@@ -336,6 +334,13 @@ def _parquet() -> list[Case]:
         loaded("no rows", {k: [] for k in columns}, ()),
     ]
     return cases
+
+
+def _repeated(*, columns: int, rows: int) -> bytes:
+    value = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), rows), pa.array(["corn"]))
+    target = io.BytesIO()
+    pq.write_table(pa.table({f"column{n}": value for n in range(columns)}), target)
+    return target.getvalue()
 
 
 def _as_parquet(columns: dict[str, list[object]]) -> bytes:

@@ -10,6 +10,7 @@ breaks a promise ends it with hypothesis' smallest example. The tests run the sa
 
 import argparse
 import itertools
+import shutil
 import signal
 import tempfile
 import time
@@ -29,34 +30,14 @@ from ecom_pipeline.sources.expressions import Expression, ExpressionError, check
 from ecom_pipeline.sources.files import FileRefusedError, LandingFile, fingerprint, sources_of
 from ecom_pipeline.sources.profile import SourceProfile
 from ecom_pipeline.sources.readers import compression_and_layout
-from ecom_pipeline_tests.bad_input.rows import INJECTIONS, NO_NUMBERS, NO_TIMES, ODD_IDS
-from ecom_pipeline_tests.sources.shop import HEADER, ORDERS, open_shop, profile_of
+from ecom_pipeline_tests.bad_input.cases import PROFILE
+from ecom_pipeline_tests.bad_input.drawn_files import FILES, Drawn
+from ecom_pipeline_tests.sources.shop import ORDERS, open_shop, profile_of
 
 Target = Callable[[Any], int]
-SHARES = {"settings": 0.4, "headers": 0.35, "profiles": 0.15, "rows": 0.05, "expressions": 0.05}
+SHARES = {"headers": 0.62, "rows": 0.13, "profiles": 0.1, "settings": 0.1, "expressions": 0.05}
 FILES_AT_ONCE = 40
 
-FIELDS = st.one_of(
-    st.sampled_from((*NO_NUMBERS, *NO_TIMES, *ODD_IDS, *INJECTIONS)),
-    st.sampled_from(("1", "2.5", "2024-01-05 10:00:00", "2024-01-05", "apple", "")),
-    st.text(max_size=12),
-)
-RAW_BYTES = st.one_of(
-    st.binary(max_size=40), st.sampled_from((b"\x00", b'"', b"\r", b"\n", b"\r\n", b"\xff", b",", b"\xef\xbb\xbf"))
-)
-
-
-def _line(fields: list[str]) -> bytes:
-    return ",".join(fields).encode(errors="surrogatepass")
-
-
-LINES = st.one_of(
-    st.lists(FIELDS, min_size=6, max_size=6).map(_line), st.lists(FIELDS, max_size=9).map(_line), RAW_BYTES
-)
-BODIES = st.lists(st.tuples(LINES, st.sampled_from((b"\n", b"\n", b"\n", b"\r\n", b"\r", b""))), max_size=8).map(
-    lambda lines: b"".join(itertools.chain.from_iterable(lines))
-)
-HEADS = st.one_of(st.just(HEADER.encode()), RAW_BYTES, st.lists(st.text(max_size=10), max_size=8).map(_line))
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(),
     st.sampled_from(("UTC", "%Y", "orders", "../x", "/etc/passwd", "a" * 300, "iso", "exact", "gru", "1GB", "25:00", "02:00")),
@@ -79,30 +60,30 @@ def targets() -> Iterator[dict[str, tuple[Target, Any]]]:
     """Name -> what is tried (it returns how many cases that were) and the strategy of its argument."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         yield {
-            "headers": (_headers(Path(folder)), st.tuples(st.booleans(), st.one_of(RAW_BYTES, st.binary(max_size=200), HEADS), BODIES)),
+            "headers": (_headers(Path(folder)), FILES),
             "settings": (_settings, st.dictionaries(st.one_of(st.sampled_from(tuple(Settings.model_fields)), st.text(max_size=8)), TREES, max_size=5)),
             "profiles": (_profiles, st.tuples(st.lists(st.integers(0, 40), min_size=1, max_size=4), TREES, st.booleans())),
             "expressions": (_expressions, EXPRESSIONS),
-            "rows": (_rows(Path(folder)), st.lists(st.tuples(HEADS, BODIES), min_size=FILES_AT_ONCE, max_size=FILES_AT_ONCE)),
+            "rows": (_rows(Path(folder)), st.lists(FILES, min_size=FILES_AT_ONCE, max_size=FILES_AT_ONCE)),
         }  # fmt: skip
 
 
 def _headers(folder: Path) -> Target:
-    source = next(source for source in sources_of(profile_of(ORDERS)) if source.feed == "orders")
+    sources = {source.folder: source for source in sources_of(profile_of(PROFILE))}
 
-    def read(drawn: tuple[bool, bytes, bytes]) -> int:
-        is_packed, head, body = drawn
-        path = folder / ("x.csv.gz" if is_packed else "x.csv")
-        path.write_bytes(head + body)
-        file = LandingFile(
-            source, f"orders/{path.name}", path, path.stat().st_size, datetime.now(UTC).replace(tzinfo=None)
-        )
+    def read(drawn: Drawn) -> int:
+        path = folder / f"x{drawn.suffix}"
+        path.write_bytes(drawn.contents)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        file = LandingFile(sources[drawn.folder], f"{drawn.folder}/{path.name}", path, len(drawn.contents), now)
         try:
             compression, layout = compression_and_layout(file)
-            assert {"order", "qty"} <= {name.casefold() for name in layout.columns}
-            assert fingerprint(file, compression).newlines == (head + body).count(b"\n")
+            is_jsonl, is_packed = drawn.folder == "jsonl", compression != "none"
+            assert is_jsonl or {"order", "qty"} <= {name.casefold() for name in layout.columns}
+            newlines = fingerprint(file, compression).newlines
+            assert is_packed or newlines == (-1 if drawn.folder == "parquet" else drawn.contents.count(b"\n"))
         except FileRefusedError as error:
-            assert str(error).startswith("orders/x.csv"), error
+            assert str(error).startswith(file.path), error
         return 1
 
     return read
@@ -111,11 +92,11 @@ def _headers(folder: Path) -> Target:
 def _rows(folder: Path) -> Target:
     numbers = itertools.count()
 
-    def load(files: list[tuple[bytes, bytes]]) -> int:
-        with open_shop(folder / f"shop{next(numbers)}") as shop:
-            for number, (head, body) in enumerate(files):
-                is_whole = head.startswith(b"order,")
-                shop.write(f"orders/{number}.csv", (head if is_whole else HEADER.encode() + head) + body)
+    def load(files: list[Drawn]) -> int:
+        root = folder / f"shop{next(numbers)}"
+        with open_shop(root, PROFILE) as shop:
+            for number, file in enumerate(files):
+                shop.write(f"{file.folder}/{number}{file.suffix}", file.contents)
             report, _ = shop.ingest()
             assert shop.is_conserved()
             assert report.files_loaded + len(report.refused) == len(files)
@@ -125,6 +106,7 @@ def _rows(folder: Path) -> Target:
             wrong = f"NOT ({finite}) OR order_date < DATE '1990-01-01' OR length(item_id) > 256 OR item_id = ''"
             assert shop.rows(f"SELECT * FROM core_order_lines WHERE {wrong}") == []
             assert shop.rows("SELECT count(*) FROM quarantine_orders WHERE coalesce(reason, '') = ''") == [(0,)]
+        shutil.rmtree(root)
         return len(files)
 
     return load

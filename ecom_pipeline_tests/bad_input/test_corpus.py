@@ -9,26 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from ecom_pipeline_tests.bad_input.cases import PROFILE
 from ecom_pipeline_tests.bad_input.files import file_cases
 from ecom_pipeline_tests.bad_input.rows import row_cases
 from ecom_pipeline_tests.sources.shop import Shop, open_shop
 
-READER = """
-    - folder: {folder}
-      {more}
-      columns: {{order_id: order, user_id: customer, item_id: item, quantity: qty, unit_price: price}}
-      time: {{value: at, formats: ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d"]}}
-      key: exact
-      rules:
-        - {{name: cheap, must_hold: unit_price < 1000, reason: dearer than anything in this shop}}
-"""
-PROFILE = (
-    "name: bad_input\nshop: {time_zone: Europe/Berlin, country: DE, currency: EUR}\nfeeds:\n  orders:"
-    + READER.format(folder="csv", more="format: csv")
-    + READER.format(folder="latin1", more="csv: {encoding: latin-1}")
-    + READER.format(folder="parquet", more="format: parquet")
-    + READER.format(folder="jsonl", more="format: jsonl")
-)
 CASES = [*row_cases(), *file_cases()]
 NAMES = [f"{case.kind}: {case.name}" for case in CASES]
 
