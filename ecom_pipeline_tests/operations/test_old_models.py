@@ -24,6 +24,8 @@ from ecom_pipeline.steps.recommend_training import train_recommender
 from ecom_pipeline.warehouse import open_warehouse
 from ecom_pipeline_tests.conftest import SMALL_SHOP
 
+OLD_MODELS = Path(__file__).parent / "old_models"
+"""Small models of generated shops, as the code that had these formats saved them."""
 FORMAT_KEYS = ("format", "format_version")
 
 
@@ -76,6 +78,21 @@ def test_loading_a_model_of_older_code_says_that_it_must_be_trained_anew(older: 
     (recommender,) = (older.models / "next_item").glob("*/model")
     with pytest.raises(ModelFolderError, match=r"format_version \d+, this version reads \d+; fit again"):
         NextItemRecommender.load(recommender)
+
+
+@pytest.mark.parametrize(
+    ("load", "stored", "error", "says"),
+    [
+        (SalesForecaster.load, "sales_forecaster_format_4", ForecastingError, r"format 4; .*reads \d+\. Train anew"),
+        (NextItemRecommender.load, "next_item_format_1", ModelFolderError, r"version 1, .*reads \d+; fit again"),
+    ],
+)
+def test_a_model_that_an_older_version_of_the_code_saved_says_that_it_must_be_trained_anew(
+    load: Callable[[Path], object], stored: str, error: type[Exception], says: str
+) -> None:
+    assert len(list((OLD_MODELS / stored).glob("*.npz"))) >= 1
+    with pytest.raises(error, match=says):
+        load(OLD_MODELS / stored)
 
 
 def test_a_model_whose_files_are_not_those_of_any_version_is_named(older: Home, tmp_path: Path) -> None:
