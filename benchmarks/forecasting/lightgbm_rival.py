@@ -90,10 +90,12 @@ def main() -> None:
         axis=1,
     ).astype(float)
     parts, began, processor = [], time.monotonic(), time.process_time()
+    seconds = dict.fromkeys(("features", "mean", *LEVELS), 0.0)
     for cutoff in task.cutoffs if arguments.split == "test" else task.validation:
         origin = int(dates.searchsorted(pd.Timestamp(cutoff), side="right"))
         last = origin - task.horizon
         low = max(min(28, last // 2), last - 7 * ORIGINS)
+        since = time.process_time()
         rows, targets = [], []
         for past_origin in np.unique(np.linspace(max(low, 4), last, ORIGINS).round().astype(int)):
             x, scale = features(y, known, dates, static, origin=int(past_origin), task=task)
@@ -103,16 +105,19 @@ def main() -> None:
             targets.append(target[seen])
         x_train, y_train = np.concatenate(rows), np.concatenate(targets)
         x_test, scale = features(y, known, dates, static, origin=origin, task=task)
+        seconds["features"] += time.process_time() - since
         result = {}
         plans = {"mean": {"objective": "tweedie", "tweedie_variance_power": 1.1}}
         plans |= {name: {"objective": "quantile", "alpha": level} for name, level in LEVELS.items()}
         for name, plan in plans.items():
+            since = time.process_time()
             model = lgb.LGBMRegressor(
                 n_estimators=ROUNDS, learning_rate=0.05, num_leaves=63, min_child_samples=50, subsample=0.8,
                 subsample_freq=1, colsample_bytree=0.8, n_jobs=arguments.threads, verbose=-1, seed=0, **plan,
             )  # fmt: skip
             model.fit(x_train, y_train)
             result[name] = np.maximum(np.asarray(model.predict(x_test)), 0) * scale
+            seconds[name] += time.process_time() - since
         horizon = len(scale) // len(ids)
         ahead = dates[origin : origin + horizon]
         forecast = pd.DataFrame(
@@ -126,6 +131,7 @@ def main() -> None:
         )
         parts.append(forecast.merge(frame[["unique_id", "ds", "y"]], on=["unique_id", "ds"]))
     print(f"seconds={time.monotonic() - began:.1f} cpu_seconds={time.process_time() - processor:.1f}")
+    print("of these by part: " + " ".join(f"{name}={value:.1f}" for name, value in seconds.items()))
     arguments.out.mkdir(parents=True, exist_ok=True)
     scored = pd.concat(parts, ignore_index=True).assign(point=lambda r: r["p50"])
     for name in ("p05", "p25", "p75", "p95"):
