@@ -27,17 +27,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecom_pipeline.forecasting.metrics import bias, coverage, rmsse, wape, weighted_pinball
+from ecom_pipeline.forecasting.classes import abc_classes
 from ecom_pipeline.forecasting.reconciliation import reconcile_arrays, structural_variance
-from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import read_profile
-from ecom_pipeline.steps import forecast_making
+from ecom_pipeline.steps import forecast_making, forecast_scores
 from ecom_pipeline.steps.forecast import JUDGED, MODEL
 from ecom_pipeline.steps.forecast_days import DayForecasts
 from ecom_pipeline.steps.forecast_frames import MEASURES, Covariates, series_known_at
-from ecom_pipeline.steps.forecast_judging import Window, held_out_cutoffs, open_windows
+from ecom_pipeline.steps.forecast_judging import RECORD_CLASSES, Window, held_out_cutoffs, open_windows
 from ecom_pipeline.steps.forecast_outlook import Outlook
 from ecom_pipeline.steps.forecast_training import FittedForecaster, fit_forecaster, training_frame
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
@@ -159,32 +158,9 @@ def scores(
     *,
     days: slice = slice(None),
 ) -> dict[str, float]:
-    """WAPE, RMSSE, bias, mean weighted pinball loss and coverage (80 %) of the chosen series, (n,) bool a window."""
-    rows, scales = [], []
-    for number, (window, made, wanted) in enumerate(zip(windows, forecasts, some, strict=True)):
-        counts = np.zeros_like(made.asked)
-        counts[:, days] = True
-        place, day = np.nonzero(counts & wanted[:, None] & made.asked & ~np.isnan(window.actual))
-        frame = {"cutoff": number, "unique_id": place, "y": window.actual[place, day], "mean": made.mean[place, day]}
-        rows.append(pd.DataFrame(frame).assign(**dict(zip(QUANTILES, made.quantiles[place, day].T, strict=True))))
-        scales.append(pd.DataFrame({"cutoff": number, "unique_id": np.arange(len(wanted)), "squared": window.squared}))
-    table = pd.concat(rows, ignore_index=True)
-    y = table["y"].to_numpy()
-    pinball = [
-        weighted_pinball(y, table[name].to_numpy(), level) for level, name in zip(LEVELS, QUANTILES, strict=True)
-    ]
-    return {
-        "wape": wape(y, table["mean"].to_numpy()),
-        "rmsse": rmsse(table, pd.concat(scales, ignore_index=True)),
-        "bias": bias(y, table["mean"].to_numpy()),
-        "wpl": float(np.mean(pinball)),
-        "coverage": coverage(y, table["p10"].to_numpy(), table["p90"].to_numpy()),
-        "n": float(len(table)),
-    }
-
-
-def of_level(window: Window, measure: str, level: str) -> np.ndarray:
-    return ((window.series["measure"] == measure) & (window.series["level"] == level)).to_numpy()
+    """Metrics of the chosen series, (n,) bool a window, on the chosen days."""
+    chosen = zip(windows, forecasts, some, strict=True)
+    return forecast_scores.scores([window.errors(made, wanted).part(days=days) for window, made, wanted in chosen])
 
 
 # --- adding up
@@ -251,7 +227,7 @@ def report_reconciliation(backtest: Backtest) -> None:
     print("\n| measure, level | metric | " + " | ".join(variants) + " |\n" + "|---" * (len(variants) + 2) + "|")
     for measure in MEASURES:
         for level in LEVEL_NAMES:
-            some = [of_level(window, measure, level) for window in windows]
+            some = [window.of_level(measure, level) for window in windows]
             if not any(chosen.any() for chosen in some):
                 continue
             found = [scores(windows, forecasts, some) for forecasts in variants.values()]
@@ -271,7 +247,7 @@ def report_ranks(backtest: Backtest) -> None:
     for measure in MEASURES:
         ranks = []
         for window in windows:
-            products = of_level(window, measure, "product")
+            products = window.of_level(measure, "product")
             rank = np.full(len(products), np.inf)
             order = window.series[products].sort_values(["size", "series_id"], ascending=[False, True]).index
             rank[order] = np.arange(len(order))
@@ -292,13 +268,10 @@ def report_ranks(backtest: Backtest) -> None:
 # --- what is published, by class of the product
 
 
-def abc_classes(window: Window, measure: str) -> np.ndarray:
-    """(n,) A, B or C by past volume (the first 80 %, the next 15 %, the rest) for its products, else None."""
-    products = window.series[of_level(window, measure, "product")]
-    ordered = products.sort_values(["size", "series_id"], ascending=[False, True])["size"]
-    before = (ordered.cumsum() - ordered) / max(float(ordered.sum()), 1e-12)
-    named = pd.Series(np.select([before < 0.8, before < 0.95], ["A", "B"], default="C"), index=ordered.index)
-    return named.reindex(window.series.index).astype(object).to_numpy()
+def by_volume(window: Window, measure: str) -> np.ndarray:
+    """(n,) A, B or C by past volume for its products, else None."""
+    products = window.series[window.of_level(measure, "product")]
+    return abc_classes(products["size"]).reindex(window.series.index).astype(object).to_numpy()
 
 
 def report_classes(backtest: Backtest) -> None:
@@ -306,7 +279,7 @@ def report_classes(backtest: Backtest) -> None:
     windows = backtest.windows
     published = [reconciled(backtest, number, None) for number in range(len(windows))]
     profile = [window.baseline for window in windows]
-    columns = ("wape", "rmsse", "wpl", "bias", "coverage")
+    columns = ("wape", "rmsse", "mase", "wpl", "bias", "coverage_80")
     heads = (
         "measure",
         "class",
@@ -314,23 +287,22 @@ def report_classes(backtest: Backtest) -> None:
         "share of volume",
         "WAPE",
         "RMSSE",
+        "MASE",
         "weighted pinball",
         "bias",
         "80 %",
     )
     print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     for measure in MEASURES:
-        of_measure = [of_level(window, measure, "product") for window in windows]
+        of_measure = [window.of_level(measure, "product") for window in windows]
         if not any(chosen.any() for chosen in of_measure):
             continue
         labels = (
             [np.where(made.in_tail, "long tail", made.series_class.astype(object)) for made in backtest.made],
-            [abc_classes(window, measure) for window in windows],
+            [by_volume(window, measure) for window in windows],
         )
         volume = sum(np.nansum(w.actual[chosen]) for w, chosen in zip(windows, of_measure, strict=True))
-        for by, names in zip(
-            labels, (("smooth", "intermittent", "new", "dying", "empty", "long tail"), "ABC"), strict=True
-        ):
+        for by, names in zip(labels, (RECORD_CLASSES, "ABC"), strict=True):
             for name in names:
                 some = [(label == name) & chosen for label, chosen in zip(by, of_measure, strict=True)]
                 sold = sum(np.nansum(w.actual[chosen]) for w, chosen in zip(windows, some, strict=True))
@@ -367,7 +339,7 @@ def report_browsing(
     for measure in MEASURES:
         for level in LEVEL_NAMES:
             some = [
-                of_level(window, measure, level) & made.by_network
+                window.of_level(measure, level) & made.by_network
                 for window, made in zip(opened, found[True][0].made, strict=True)
             ]
             if not any(chosen.any() for chosen in some):

@@ -37,10 +37,16 @@ def series_classes(history: pd.DataFrame, *, new_steps: int = 56, dying_steps: i
         default="smooth",
     )
     volume = frame["y"].clip(lower=0).groupby(frame["unique_id"]).sum().reindex(ids)
+    abc = abc_classes(volume)
+    return pd.DataFrame({"unique_id": ids.to_numpy(), "series_class": labels, "abc_class": abc.to_numpy()})
+
+
+def abc_classes(volume: pd.Series) -> pd.Series:
+    """A for the series that make up the first 80 % of the volume, B for the next 15 %, C for the rest; same index."""
     ordered = volume.sort_values(ascending=False, kind="stable")
     before = (ordered.cumsum() - ordered) / max(float(ordered.sum()), 1e-12)
-    abc = pd.Series(np.select([before < 0.8, before < 0.95], ["A", "B"], default="C"), index=ordered.index)
-    return pd.DataFrame({"unique_id": ids.to_numpy(), "series_class": labels, "abc_class": abc.reindex(ids).to_numpy()})
+    named = pd.Series(np.select([before < 0.8, before < 0.95], ["A", "B"], default="C"), index=ordered.index)
+    return named.reindex(volume.index)
 
 
 def better_by_class(

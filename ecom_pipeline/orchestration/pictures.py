@@ -183,8 +183,11 @@ def loss_curves_of(folder: Path) -> dict[str, list[float]]:
 
 
 def _is_headline(version: ModelVersion, metric: Metric) -> bool:
-    """Figures of the recommender by length of history or popularity are for model_metrics, not for the overview."""
-    return version.manifest.model != "next_item" or "," not in metric.dataset
+    """Figures of parts (length of history, days ahead, classes) are for model_metrics, not for the overview.
+
+    A whole is one kind of event of the recommender, one measure and level of the forecaster.
+    """
+    return metric.dataset.count(",") <= (0 if version.manifest.model == "next_item" else 1)
 
 
 def _beside_baseline(version: ModelVersion, metrics: Sequence[Metric]) -> str | None:

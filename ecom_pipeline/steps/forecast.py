@@ -33,6 +33,7 @@ from ecom_pipeline.steps.forecast_judging import (
     Window,
     classes_left_to_profile,
     figures,
+    figures_of_parts,
     gain_over_profile,
     held_out_cutoffs,
     open_windows,
@@ -132,7 +133,7 @@ def _train_if_due(
             Verdict("rejected", f"too little history: {days} days of sales, {needed} are needed to train and judge")
         )
     try:
-        judged, windows, metrics = _judge(
+        judged, windows, metrics, parts = _judge(
             warehouse, cutoffs=cutoffs, settings=settings, country=country, progress=progress
         )
         champion = _champion(registry, settings=settings, as_of=as_of)
@@ -156,7 +157,7 @@ def _train_if_due(
         judged.save(folder / JUDGED)
 
     progress("register", 0.97)
-    version = register(verdict, metrics, save)
+    version = register(verdict, (*metrics, *parts), save)
     progress(f"{version.decision}: {version.name}", 1.0)
     return version
 
@@ -168,8 +169,10 @@ def _judge(
     settings: Settings,
     country: str | None,
     progress: Progress,
-) -> tuple[FittedForecaster, tuple[Window, ...], tuple[Metric, ...]]:
+) -> tuple[FittedForecaster, tuple[Window, ...], tuple[Metric, ...], tuple[Metric, ...]]:
     """Fit before the first held-out window, forecast all, score, and note which classes are the profile's.
+
+    The figures by measure and level, and those of their parts.
 
     The figures are the network's alone: its classes were chosen on the same windows, so they may not count here. They
     do when it meets a later challenger.
@@ -198,7 +201,12 @@ def _judge(
         warehouse, judged, windows, on_share=lambda share: progress("forecast the held-out days", 0.4 + 0.15 * share)
     )
     classes = classes_left_to_profile(windows, predictions)
-    return replace(judged, profile_classes=classes), windows, figures(windows, predictions)
+    return (
+        replace(judged, profile_classes=classes),
+        windows,
+        figures(windows, predictions),
+        figures_of_parts(windows, predictions),
+    )
 
 
 def _champion_gain(

@@ -92,11 +92,17 @@ def _read_days(
     )
 
 
-def squared_changes(warehouse: Warehouse, series: pd.DataFrame, *, cutoffs: Sequence[date]) -> np.ndarray:
-    """(n, cutoffs): mean squared change from day to day up to each cutoff, the denominator of RMSSE; NaN without."""
+def changes_before(
+    warehouse: Warehouse, series: pd.DataFrame, *, cutoffs: Sequence[date]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared and mean absolute change from day to day up to each cutoff, (n, cutoffs) each; NaN without any.
+
+    The denominators of RMSSE and MASE.
+    """
     items, names = _items(series)
     averages = "".join(
-        f", avg(CASE WHEN date <= :cutoff_{k} THEN {measure}_change * {measure}_change END) AS {measure}_{k}"
+        f", avg(CASE WHEN date <= :cutoff_{k} THEN {measure}_change * {measure}_change END) AS {measure}_squared_{k}"
+        f", avg(CASE WHEN date <= :cutoff_{k} THEN abs({measure}_change) END) AS {measure}_absolute_{k}"
         for k in range(len(cutoffs))
         for measure in MEASURES
     )
@@ -106,12 +112,14 @@ def squared_changes(warehouse: Warehouse, series: pd.DataFrame, *, cutoffs: Sequ
         _CHANGES.format(averages=averages),
         {"last": max(cutoffs), **{f"cutoff_{k}": cutoff for k, cutoff in enumerate(cutoffs)}},
     )
-    result = np.full((len(MEASURES), len(names), len(cutoffs)), np.nan)
+    result = np.full((2, len(MEASURES), len(names), len(cutoffs)), np.nan)
     number = rows["number"].to_numpy()
-    for k in range(len(cutoffs)):
-        for place, measure in enumerate(MEASURES):
-            result[place, number, k] = rows[f"{measure}_{k}"].to_numpy()
-    return result[_measure(series), items]
+    for kind, name in enumerate(("squared", "absolute")):
+        for k in range(len(cutoffs)):
+            for place, measure in enumerate(MEASURES):
+                result[kind, place, number, k] = rows[f"{measure}_{name}_{k}"].to_numpy()
+    squared, absolute = result[:, _measure(series), items]
+    return squared, absolute
 
 
 def _items(series: pd.DataFrame) -> tuple[np.ndarray, pd.Index]:

@@ -7,15 +7,15 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ecom_pipeline.forecasting.classes import better_by_class
-from ecom_pipeline.forecasting.metrics import bias, coverage, rmsse, wape, weighted_pinball
-from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
+from ecom_pipeline.forecasting.classes import abc_classes, better_by_class
+from ecom_pipeline.forecasting.types import QUANTILES
 from ecom_pipeline.registry import Metric
 from ecom_pipeline.steps.forecast_baseline import PROFILE_DAYS, profile_forecasts
-from ecom_pipeline.steps.forecast_days import DayForecasts, days_ahead, squared_changes
+from ecom_pipeline.steps.forecast_days import DayForecasts, changes_before, days_ahead
 from ecom_pipeline.steps.forecast_frames import series_at_cutoff
 from ecom_pipeline.steps.forecast_making import MadeForecasts, make_forecasts
 from ecom_pipeline.steps.forecast_outlook import Outlook
+from ecom_pipeline.steps.forecast_scores import WindowErrors, scores
 from ecom_pipeline.steps.forecast_training import Forecaster
 from ecom_pipeline.warehouse import Warehouse
 
@@ -27,7 +27,7 @@ class Window:
     """What happened in the H days after a past night to the n series that would have been forecast.
 
     actual (n, H): NaN where not recorded, and where the shop was known to be closed: everyone forecasts nothing then.
-    baseline: the profile's forecasts; squared (n,): denominators of RMSSE.
+    baseline: the profile's forecasts; squared, absolute (n,): denominators of RMSSE and of MASE.
     """
 
     outlook: Outlook
@@ -35,6 +35,15 @@ class Window:
     actual: np.ndarray
     baseline: DayForecasts
     squared: np.ndarray
+    absolute: np.ndarray
+
+    def errors(self, forecasts: DayForecasts, some: np.ndarray) -> WindowErrors:
+        """Of forecasts of `some` of the series, (n,) bool."""
+        return WindowErrors.of(self.actual, forecasts, squared=self.squared, absolute=self.absolute, some=some)
+
+    def of_level(self, measure: str, level: str) -> np.ndarray:
+        """Which series are of this measure and level, (n,) bool."""
+        return ((self.series["measure"] == measure) & (self.series["level"] == level)).to_numpy()
 
 
 def held_out_cutoffs(*, first_day: date, as_of: date, horizon: int, windows: int) -> tuple[date, ...]:
@@ -54,7 +63,7 @@ def open_windows(
     chosen = [
         series_at_cutoff(warehouse, cutoff=cutoff, horizon=horizon, active_days=active_days) for cutoff in cutoffs
     ]
-    squared = squared_changes(warehouse, pd.concat(chosen), cutoffs=cutoffs)
+    squared, absolute = changes_before(warehouse, pd.concat(chosen), cutoffs=cutoffs)
     ends = np.cumsum([len(series) for series in chosen])
     windows = []
     for number, (cutoff, series, end) in enumerate(zip(cutoffs, chosen, ends, strict=True)):
@@ -67,6 +76,7 @@ def open_windows(
                 actual=np.where(after.closed, np.nan, after.y),
                 baseline=profile_forecasts(warehouse, series, outlook=outlook, horizon=horizon),
                 squared=squared[end - len(series) : end, number],
+                absolute=absolute[end - len(series) : end, number],
             )
         )
     return tuple(windows)
@@ -114,40 +124,93 @@ def classes_left_to_profile(windows: Sequence[Window], predictions: Sequence[Mad
 
 
 def figures(windows: Sequence[Window], predictions: Sequence[MadeForecasts]) -> tuple[Metric, ...]:
-    """Metrics by measure and level, of the predictions and of the profile on the same rows."""
-    scales = pd.concat(
-        [
-            pd.DataFrame({"cutoff": number, "unique_id": _ids(number, len(window.series)), "squared": window.squared})
-            for number, window in enumerate(windows)
-        ],
-        ignore_index=True,
-    )
+    """Metrics by measure and level, of the predictions and of the profile on the same days. The gate reads these."""
     rows: list[Metric] = []
-    for measure, level in sorted({pair for window in windows for pair in _groups(window.series)}):
-        some = [
-            ((window.series["measure"] == measure) & (window.series["level"] == level)).to_numpy() for window in windows
-        ]
-        model = _rows(windows, [made.forecasts for made in predictions], some)
-        if not np.abs(model["y"]).sum() > 0:
-            continue
-        ours = _scores(model, scales)
-        theirs = _scores(_rows(windows, [window.baseline for window in windows], some), scales)
-        rows += [
-            Metric(
-                dataset=f"{measure}, {level}",
-                metric=name,
-                value=ours[name],
-                baseline_value=theirs[name] if np.isfinite(theirs[name]) else None,
-                n=len(model),
-            )
-            for name in ours
-            if np.isfinite(ours[name])
-        ]
+    for measure, level in _groups(windows):
+        ours, theirs = _errors(windows, predictions, measure, level)
+        rows += _metrics(f"{measure}, {level}", ours, theirs)
     return tuple(rows)
 
 
-def _groups(series: pd.DataFrame) -> set[tuple[str, str]]:
-    return set(zip(series["measure"], series["level"], strict=True))
+def figures_of_parts(windows: Sequence[Window], predictions: Sequence[MadeForecasts]) -> tuple[Metric, ...]:
+    """Metrics by measure, level and part: days ahead, and classes of products as they stood at each cutoff.
+
+    Parts of the days are weeks, or single days where no more than a week is forecast. Classes: those by the record, the
+    long tail apart, and A, B, C by what they had sold (in money, where prices are known).
+    """
+    rows: list[Metric] = []
+    for measure, level in _groups(windows):
+        ours, theirs = _errors(windows, predictions, measure, level)
+        for name, days in parts_of_days(windows[0].actual.shape[1]).items():
+            some = ([of.part(days=days) for of in errors] for errors in (ours, theirs))
+            rows += _metrics(f"{measure}, {level}, {name}", *some, names=PART_METRICS)
+        if level != "product":
+            continue
+        products = [window.of_level(measure, level) for window in windows]
+        labels = [
+            np.where(made.in_tail, "long tail", made.series_class)[chosen]
+            for made, chosen in zip(predictions, products, strict=True)
+        ]
+        sizes = [
+            abc_classes(window.series["size"][chosen]).to_numpy()
+            for window, chosen in zip(windows, products, strict=True)
+        ]
+        for of_window, names in ((labels, RECORD_CLASSES), (sizes, "ABC")):
+            for name in names:
+                some = (
+                    [of.part(series=label == name) for of, label in zip(errors, of_window, strict=True)]
+                    for errors in (ours, theirs)
+                )
+                rows += _metrics(f"{measure}, {level}, {name}", *some, names=PART_METRICS)
+    return tuple(rows)
+
+
+RECORD_CLASSES = ("smooth", "intermittent", "new", "dying", "empty", "long tail")
+PART_METRICS = ("wape", "rmsse", "mase", "bias", "wpl", "coverage_80")
+
+
+def parts_of_days(horizon: int) -> dict[str, slice]:
+    """Name -> days of a horizon: its weeks, or its days where it is no longer than a week."""
+    if horizon <= 7:
+        return {f"day {day + 1}": slice(day, day + 1) for day in range(horizon)}
+    ends = [min(first + 7, horizon) for first in range(0, horizon, 7)]
+    return {f"days {7 * k + 1} to {end}": slice(7 * k, end) for k, end in enumerate(ends)}
+
+
+def _groups(windows: Sequence[Window]) -> list[tuple[str, str]]:
+    return sorted(
+        {pair for window in windows for pair in zip(window.series["measure"], window.series["level"], strict=True)}
+    )
+
+
+def _errors(
+    windows: Sequence[Window], predictions: Sequence[MadeForecasts], measure: str, level: str
+) -> tuple[list[WindowErrors], list[WindowErrors]]:
+    """Of the predictions and of the profile."""
+    some = [window.of_level(measure, level) for window in windows]
+    ours = [w.errors(made.forecasts, chosen) for w, made, chosen in zip(windows, predictions, some, strict=True)]
+    theirs = [w.errors(w.baseline, chosen) for w, chosen in zip(windows, some, strict=True)]
+    return ours, theirs
+
+
+def _metrics(
+    dataset: str, ours: Sequence[WindowErrors], theirs: Sequence[WindowErrors], *, names: Sequence[str] | None = None
+) -> list[Metric]:
+    """None where nothing was sold."""
+    model, profile = scores(ours), scores(theirs)
+    if not np.isfinite(model["wape"]):
+        return []
+    return [
+        Metric(
+            dataset=dataset,
+            metric=name,
+            value=model[name],
+            baseline_value=profile[name] if np.isfinite(profile[name]) else None,
+            n=int(model["n"]),
+        )
+        for name in names or [name for name in model if name != "n"]
+        if np.isfinite(model[name])
+    ]
 
 
 def _ids(number: int, count: int) -> np.ndarray:
@@ -177,22 +240,6 @@ def _rows(windows: Sequence[Window], forecasts: Sequence[DayForecasts], some: Se
             )
         )
     return pd.concat(parts, ignore_index=True)
-
-
-def _scores(rows: pd.DataFrame, scales: pd.DataFrame) -> dict[str, float]:
-    y = rows["y"].to_numpy()
-    pinball = {
-        name: weighted_pinball(y, rows[name].to_numpy(), level) for level, name in zip(LEVELS, QUANTILES, strict=True)
-    }
-    return {
-        "wape": wape(y, rows["mean"].to_numpy()),
-        "wape_median": wape(y, rows["p50"].to_numpy()),
-        "rmsse": rmsse(rows, scales),
-        "bias": bias(y, rows["mean"].to_numpy()),
-        "wpl": float(np.mean(list(pinball.values()))),
-        "wpl_90": pinball["p90"],
-        "coverage_80": coverage(y, rows["p10"].to_numpy(), rows["p90"].to_numpy()),
-    }
 
 
 def gain_over_profile(metrics: Sequence[Metric]) -> float:

@@ -125,14 +125,33 @@ def test_a_night_publishes_forecasts_of_all_levels_that_add_up(shop: CoreRows, h
 
 def test_the_figures_are_those_of_rolling_windows_by_level_and_measure(shop: CoreRows, promoted: Any) -> None:
     metrics = {(row.dataset, row.metric): row for row in promoted.manifest.metrics}
-    assert {dataset for dataset, _ in metrics} == {
+    assert {dataset for dataset, _ in metrics if dataset.count(",") == 1} == {
         f"{measure}, {level}" for measure in ("quantity", "revenue") for level in ("total", "category", "product")
+    }
+    assert {metric for dataset, metric in metrics if dataset == "revenue, category"} == {
+        *("wape", "wape_median", "rmsse", "mase", "bias", "wpl", "wpl_90", "coverage_80")
     }
     assert metrics["quantity, product", "wape"].n == 6 * 7 * 2
     assert metrics["quantity, total", "coverage_80"].n == 7 * 2
     assert shop.warehouse.rows("SELECT count(*), count(DISTINCT metric), bool_and(is_champion) FROM model_metrics") == [
-        (len(promoted.manifest.metrics), 7, True)
+        (len(promoted.manifest.metrics), 8, True)
     ]
+
+
+def test_the_figures_are_told_by_days_ahead_and_by_class_of_the_product_too(promoted: Any) -> None:
+    parts = {
+        row.dataset: row for row in promoted.manifest.metrics if row.metric == "rmsse" and row.dataset.count(",") == 2
+    }
+    products = {
+        name.removeprefix("quantity, product, "): row for name, row in parts.items() if "quantity, product" in name
+    }
+    days = {f"day {day}" for day in range(1, 8)}
+    assert set(products) - days <= {"smooth", "intermittent", "new", "dying", "empty", "A", "B", "C"}
+    assert sum(row.n for name, row in products.items() if name in days) == 6 * 7 * 2
+    assert sum(row.n for name, row in products.items() if name in ("A", "B", "C")) == 6 * 7 * 2
+    assert all(row.baseline_value is not None for row in products.values())
+    totals = [name for name in parts if name.startswith("quantity, total")]
+    assert len(totals) == 7
 
 
 def test_the_same_night_again_reuses_its_model_and_gives_the_same_rows(

@@ -11,7 +11,7 @@ from ecom_pipeline.forecasting import scales_at, seasonal_profile
 from ecom_pipeline.forecasting.types import LEVELS, QUANTILES
 from ecom_pipeline.steps import forecast_baseline
 from ecom_pipeline.steps.forecast_baseline import profile_forecasts
-from ecom_pipeline.steps.forecast_days import days_ahead, days_before, squared_changes
+from ecom_pipeline.steps.forecast_days import changes_before, days_ahead, days_before
 from ecom_pipeline.steps.forecast_frames import Covariates, history_of, known_ahead, series_at_cutoff, series_of_night
 from ecom_pipeline.steps.forecast_judging import open_windows
 from ecom_pipeline.steps.forecast_outlook import Outlook
@@ -171,18 +171,20 @@ def test_scales_are_those_of_the_library_at_each_cutoff(warehouse: Warehouse, se
         history.groupby("unique_id")["y"].transform("count") == history.groupby("unique_id")["y"].transform("size")
     ]
     scales = scales_at(recorded, [str(cutoff) for cutoff in cutoffs], fill="zero")
-    found = squared_changes(warehouse, series, cutoffs=cutoffs)
+    squared, absolute = changes_before(warehouse, series, cutoffs=cutoffs)
     assert len(scales) >= 8
     place = pd.Index(series["unique_id"]).get_indexer(pd.Index(scales["unique_id"]))
     number = pd.DatetimeIndex(cutoffs).get_indexer(pd.DatetimeIndex(scales["cutoff"]))
-    np.testing.assert_allclose(found[place, number], scales["squared"])
+    np.testing.assert_allclose(squared[place, number], scales["squared"])
+    np.testing.assert_allclose(absolute[place, number], scales["absolute"])
 
 
 def test_changes_across_a_day_without_a_record_do_not_count(warehouse: Warehouse, series: pd.DataFrame) -> None:
     place = list(series["unique_id"]).index("quantity/product/c")
     y = days_before(warehouse, series, outlook=THEN, days=NIGHT + 1).y[place]
-    expected = np.nanmean(np.diff(y) ** 2)
-    assert squared_changes(warehouse, series, cutoffs=[day(NIGHT)])[place, 0] == pytest.approx(expected)
+    squared, absolute = changes_before(warehouse, series, cutoffs=[day(NIGHT)])
+    assert squared[place, 0] == pytest.approx(np.nanmean(np.diff(y) ** 2))
+    assert absolute[place, 0] == pytest.approx(np.nanmean(np.abs(np.diff(y))))
 
 
 def test_long_frames_hold_names_as_numbers(warehouse: Warehouse, series: pd.DataFrame) -> None:
