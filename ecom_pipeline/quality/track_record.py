@@ -1,7 +1,8 @@
 """Alarms from `sales_forecast_accuracy`: do forecasts still do what they promised, night after night? All warn.
 
 Of each level and measure the last eight weeks are asked: whether the 80 % intervals held 80 % of what came, whether the
-means were right on average, and whether they were better than the seasonal profile's.
+means were right on average, whether they were better than the seasonal profile's, and whether errors have grown since
+the sixteen weeks before.
 
 Thousands of rows are few observations: the products of a day go together, so do the nights that forecast one day, and
 the days that one night forecast. So weeks are counted, not rows: the standard error is clustered both by the week of
@@ -13,12 +14,15 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
+import pandas as pd
 
 from ecom_pipeline.quality.queries import kept
 from ecom_pipeline.quality.results import CheckResult, TableValidation, warning
 from ecom_pipeline.warehouse import Warehouse
 
 WEEKS = 8
+WEEKS_BEFORE = 16
+"""Weeks before these eight that errors are compared with."""
 FEWEST_WEEKS = 4
 PROMISED = 0.8
 CONFIDENCE = 0.995
@@ -27,6 +31,7 @@ CONFIDENCE = 0.995
 LEAST_COVERAGE_GAP = 0.05
 LEAST_BIAS = 0.1
 LEAST_LOSS = 0.02
+LEAST_GROWTH = 0.1
 """Shortfalls below these are not worth an alarm, however certain they are."""
 
 NAMES = {"product": "products", "category": "categories", "total": "the total"}
@@ -88,29 +93,43 @@ def _variance(influence: np.ndarray, cluster: np.ndarray) -> float:
 
 
 def check_track_record(warehouse: Warehouse, *, as_of: date, run_id: str) -> TableValidation:
-    """Intervals, bias and value added of the forecasts of the last weeks, by level and measure.
+    """Intervals, bias, value added and drift of the forecasts of the last weeks, by level and measure.
 
     Reads what was known on the night `as_of`. Without scored forecasts there is nothing to say, and no result.
     """
-    rows = warehouse.arrow(_BY_WEEKS, {"as_of": as_of, "since": as_of - timedelta(weeks=WEEKS)}).to_pandas()
+    since = as_of - timedelta(weeks=WEEKS + WEEKS_BEFORE)
+    rows = warehouse.arrow(_BY_WEEKS, {"as_of": as_of, "since": since}).to_pandas()
     results: list[CheckResult] = []
     for (level, measure), group in rows.groupby(["level", "measure"], sort=True):
-        name = f"{measure} of {NAMES[level]}"
-        of = {column: group[column].to_numpy(dtype=np.float64) for column in group.columns[4:]}
-        clusters = (group["target_week"].to_numpy(), group["night_week"].to_numpy())
-        results.append(
-            _coverage(
-                name,
-                at_most_narrow=clustered_share(of["inside_or_at_an_end"], of["n"], clusters),
-                at_most_wide=clustered_share(of["inside"], of["n"], clusters),
-            )
-        )
-        if of["size"].sum() > 0:
-            results.append(_bias(name, clustered_share(of["excess"], of["size"], clusters)))
-        if of["baseline_error"].sum() > 0:
-            lost = of["error"] - of["baseline_error"]
-            results.append(_value_added(name, clustered_share(lost, of["baseline_error"], clusters)))
+        is_new = group["target_week"] < WEEKS
+        if is_new.any():
+            results += _judge(f"{measure} of {NAMES[level]}", group[is_new], group[~is_new])
     return kept(warehouse, "sales_forecast_accuracy", "track_record", results, as_of=as_of, run_id=run_id)
+
+
+def _judge(name: str, rows: pd.DataFrame, before: pd.DataFrame) -> list[CheckResult]:
+    """Of one level and measure; `rows`: the last weeks, `before`: those before them."""
+
+    def share(weeks: pd.DataFrame, part: pd.Series, whole: str) -> Share:
+        clusters = (weeks["target_week"].to_numpy(), weeks["night_week"].to_numpy())
+        return clustered_share(part.to_numpy(dtype=np.float64), weeks[whole].to_numpy(dtype=np.float64), clusters)
+
+    results = [
+        _coverage(
+            name,
+            at_most_narrow=share(rows, rows["inside_or_at_an_end"], "n"),
+            at_most_wide=share(rows, rows["inside"], "n"),
+        )
+    ]
+    if rows["size"].sum() > 0:
+        results.append(_bias(name, share(rows, rows["excess"], "size")))
+    if rows["baseline_error"].sum() > 0:
+        results.append(_value_added(name, share(rows, rows["error"] - rows["baseline_error"], "baseline_error")))
+    if rows["size"].sum() > 0 and before["size"].sum() > 0 and before["error"].sum() > 0:
+        then = share(before, before["error"], "size")
+        if then.half_width is not None:
+            results.append(_drift(name, now=share(rows, rows["error"], "size"), then=then))
+    return results
 
 
 def _coverage(name: str, *, at_most_narrow: Share, at_most_wide: Share) -> CheckResult:
@@ -161,6 +180,27 @@ def _value_added(name: str, share: Share) -> CheckResult:
         success=share.value <= tolerance,
         to_do="If it stays so, take the model back (ecom-pipeline models rollback sales_forecaster); the next training "
         "has to beat the profile again.",
+    )
+
+
+def _drift(name: str, *, now: Share, then: Share) -> CheckResult:
+    """now, then: absolute errors as a share of sales."""
+    ratio = now.value / then.value
+    chance = None
+    if now.half_width is not None and then.half_width is not None:
+        chance = float(np.hypot(now.half_width, ratio * then.half_width) / then.value)  # the delta method
+    growth = Share(value=ratio - 1, half_width=chance, weeks=now.weeks)
+    tolerance = _tolerance(growth, LEAST_GROWTH)
+    way = "greater" if growth.value > 0 else "smaller"
+    return _result(
+        name="errors_do_not_grow",
+        rule=f"the errors of the forecasts of {name} are no greater than in the {WEEKS_BEFORE} weeks before",
+        share=growth,
+        observed=f"errors of {now.value:.1%} of sales, {abs(growth.value):.1%} {way}",
+        allowed=f"up to {tolerance:.1%} greater",
+        success=growth.value <= tolerance,
+        to_do="See what has changed in the shop or in its data; a lower setting of retrain_after_days lets the model "
+        "follow sooner.",
     )
 
 

@@ -120,6 +120,19 @@ def test_a_bias_and_errors_above_the_profiles_give_a_warning(
     assert alarms(check(warehouse, change(scored(series=40, level="product")))) == expected
 
 
+@pytest.mark.parametrize(("growth", "expected"), [(1.0, []), (1.05, []), (1.6, ["errors_do_not_grow"]), (0.5, [])])
+def test_errors_that_grow_give_a_warning(warehouse: Warehouse, growth: float, expected: list[str]) -> None:
+    frame = scored(nights=161, series=40, level="product")
+    late = (frame["target_date"] > NIGHT - timedelta(weeks=8)).to_numpy()
+    frame["actual"] = np.where(late, 100 + growth * (frame["actual"] - 100), frame["actual"])
+    frame[["p10", "p90"]] = [0.0, 1000.0]  # their own check is not asked here
+    frame.loc[frame.index % 5 == 0, "p90"] = 1.0
+    frame["baseline"] = 100 + 2 * (frame["actual"] - 100)
+    validation = check(warehouse, frame)
+    assert alarms(validation) == expected
+    assert any("in the 16 weeks before" in result.rule for result in validation.results)
+
+
 def test_levels_and_measures_are_judged_apart(warehouse: Warehouse) -> None:
     products = scored(series=20, level="product")
     revenue = scored(series=20, level="product", width=0.3).assign(measure="revenue")
