@@ -108,15 +108,23 @@ def outlier_cap(z: np.ndarray) -> np.ndarray:
 
 
 def _fill_scale(scale: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Series without sales take the median scale of their (first) static group, else of all series."""
+    """Series without sales take the median scale of those that share most static columns with them.
+
+    All columns are tried first, then all but the last, and so on; else it is the median of all series.
+    """
     known = ~np.isnan(scale)
-    overall = float(np.median(scale[known])) if known.any() else 1.0
     filled = scale.copy()
-    if codes.shape[1]:
-        for code in np.unique(codes[~known, 0]):
-            peers = scale[known & (codes[:, 0] == code)]
-            if len(peers):
-                filled[~known & (codes[:, 0] == code)] = np.median(peers)
+    for columns in range(codes.shape[1], 0, -1):
+        empty = np.isnan(filled)
+        if not empty.any():
+            break
+        _, group = np.unique(codes[:, :columns], axis=0, return_inverse=True)
+        group = group.reshape(-1)
+        wanted = np.unique(group[empty])
+        peers = known & np.isin(group, wanted)
+        medians = pd.Series(scale[peers]).groupby(group[peers]).median()
+        filled[empty] = medians.reindex(group[empty]).to_numpy()
+    overall = float(np.median(scale[known])) if known.any() else 1.0
     return np.where(np.isnan(filled), overall, filled)
 
 

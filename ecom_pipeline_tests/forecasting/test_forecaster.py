@@ -143,6 +143,18 @@ def test_series_that_the_fit_never_saw_are_forecast(fitted: SalesForecaster, sal
     assert (forecast.loc[forecast["unique_id"].isin(["new", "unborn"]), "mean"] > 0).all()
 
 
+def test_a_product_that_never_sold_starts_from_its_category(sales: pd.DataFrame) -> None:
+    dear = sales["category"] == "odd"
+    listed = sales.assign(measure="quantity", y=sales["y"].where(~dear, 100 * sales["y"]))
+    history, future = split(listed)
+    newcomers = [future[future["unique_id"] == old].assign(unique_id=f"new beside {old}") for old in ("p0", "p1")]
+    forecaster = tiny_forecaster(static=("measure", "category")).fit(history)
+    forecast = forecaster.predict(history, pd.concat([future, *newcomers]).drop(columns=["y", "promo"]))
+    mean = forecast.groupby("unique_id")["mean"].mean()
+    assert 10 < mean["new beside p0"] < 100
+    assert 1000 < mean["new beside p1"] < 10_000
+
+
 def test_an_update_takes_in_series_and_categories_that_appeared_since(sales: pd.DataFrame) -> None:
     history, future = split(sales, horizon=21)
     forecaster = tiny_forecaster(static=("category",), group_by="category", settings=TINY).fit(history)
