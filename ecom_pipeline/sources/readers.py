@@ -78,9 +78,10 @@ def _parquet_columns(file: LandingFile) -> tuple[list[str], tuple[str, ...]]:
     try:
         footer = pq.read_metadata(file.absolute)
         schema = footer.schema.to_arrow_schema()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # names that are no text are a ValueError
+        why = next(iter(str(error).splitlines()), type(error).__name__)
         raise FileRefusedError(
-            f"{file.path}: not a whole Parquet file ({str(error).splitlines()[0]}); "
+            f"{file.path}: not a whole Parquet file ({why}); "
             "it is cut short, still being written or of another format; send it again"
         ) from error
     # columns that say one thing over and over take next to nothing: what counts is the values, a byte each at least

@@ -1,10 +1,16 @@
-"""Files as hypothesis draws them for the fuzzing: CSV, packed or not, JSON Lines, Parquet; whole, odd or damaged."""
+"""Files as hypothesis draws them for the fuzzing: CSV, packed or not, JSON Lines, Parquet; whole, odd or damaged.
+
+Drawing costs more than reading. So each drawn file is also changed a little, several times, as mutating fuzzers do.
+"""
 
 import gzip
 import io
 import itertools
 import json
-from dataclasses import dataclass
+import random
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -123,3 +129,51 @@ FILES = st.one_of(
         lambda drawn: Drawn(*drawn[0], drawn[1])
     ),
 )
+
+SEEDS = st.integers(0, 2**32 - 1)
+_TOKENS = (
+    b"\x00", b'"', b"\r", b"\n", b"\r\n", b",", b"\xff", b"\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"PAR1", b"{", b"}",
+    b"[", b"\\", b"'", b"NaN", b"-1", b"1e999", b"0" * 300, b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x1a", b"\x1f", b"\x0b",
+    b"\xe2\x80\xa8", HEADER.encode(), TIME.encode(), b"\xff\xff\xff\x7f",
+)  # fmt: skip
+
+
+def with_variants(drawn: Drawn, seed: int, *, files: int) -> Iterator[Drawn]:
+    """The file, and as many changed copies of it as make `files`; the same for the same seed."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    yield drawn
+    for _ in range(files - 1):
+        yield replace(drawn, contents=_changed(drawn, rng))
+
+
+def _changed(drawn: Drawn, rng: random.Random) -> bytes:
+    """Changed once to three times; what is packed is changed inside or outside."""
+    if drawn.suffix.endswith(".gz") and rng.random() < 0.5:
+        try:
+            inside = gzip.decompress(drawn.contents)
+        except (OSError, EOFError, zlib.error):
+            inside = b""
+        return gzip.compress(_mutated(inside, rng), 1, mtime=0)
+    return _mutated(drawn.contents, rng)
+
+
+def _mutated(contents: bytes, rng: random.Random) -> bytes:
+    for _ in range(rng.randint(1, 3)):
+        start = rng.randint(0, len(contents))
+        end = min(len(contents), start + rng.choice((1, 1, 2, 8, 40)))
+        middle = contents[start:end]
+        match rng.randrange(6):
+            case 0:  # other bytes
+                middle = bytes(byte ^ (1 << rng.randrange(8)) for byte in middle)
+            case 1:  # gone
+                middle = b""
+            case 2:  # twice
+                middle += middle
+            case 3:  # something before it
+                middle = rng.choice(_TOKENS) + middle
+            case 4:  # something in its place
+                middle = rng.choice(_TOKENS)
+            case 5 if rng.random() < 0.3:  # cut
+                end = len(contents)
+        contents = contents[:start] + middle + contents[end:]
+    return contents

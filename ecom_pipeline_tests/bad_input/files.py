@@ -305,6 +305,7 @@ def _parquet() -> list[Case]:
         bad("its mark alone", b"PAR1", "not a whole Parquet file"),
         bad("a footer that lies", whole[:-8] + b"\xff\xff\xff\x7fPAR1", "not a whole Parquet file"),
         bad("a bomb of one value over and over", _repeated(columns=110, rows=650_000), "times its size"),
+        bad("a column whose name is no text", whole.replace(b"customer", b"\x80ustomer"), "not a whole Parquet file"),
         bad("damage in the middle", whole[:60] + b"\x00" * 40 + whole[100:], "parquet/"),
         bad("without a column", _as_parquet({k: v for k, v in columns.items() if k != "qty"}), "'qty' is missing"),
         bad(

@@ -31,12 +31,16 @@ from ecom_pipeline.sources.files import FileRefusedError, LandingFile, fingerpri
 from ecom_pipeline.sources.profile import SourceProfile
 from ecom_pipeline.sources.readers import compression_and_layout
 from ecom_pipeline_tests.bad_input.cases import PROFILE
-from ecom_pipeline_tests.bad_input.drawn_files import FILES, Drawn
+from ecom_pipeline_tests.bad_input.drawn_files import FILES, SEEDS, Drawn, with_variants
 from ecom_pipeline_tests.sources.shop import ORDERS, open_shop, profile_of
 
 Target = Callable[[Any], int]
-SHARES = {"headers": 0.62, "rows": 0.13, "profiles": 0.1, "settings": 0.1, "expressions": 0.05}
-FILES_AT_ONCE = 40
+EXAMPLES = {"headers": 500, "rows": 25, "profiles": 1_000, "settings": 1_000, "expressions": 1_000}
+"""In a batch."""
+SHARES = {"headers": 0.75, "rows": 0.08, "profiles": 0.08, "settings": 0.06, "expressions": 0.03}
+VARIANTS = 10
+"""Cases that one drawn file gives to the reader of headers; half as many where it is loaded."""
+DRAWN_AT_ONCE = 8
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(),
@@ -60,39 +64,48 @@ def targets() -> Iterator[dict[str, tuple[Target, Any]]]:
     """Name -> what is tried (it returns how many cases that were) and the strategy of its argument."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         yield {
-            "headers": (_headers(Path(folder)), FILES),
+            "headers": (_headers(Path(folder)), st.tuples(FILES, SEEDS)),
             "settings": (_settings, st.dictionaries(st.one_of(st.sampled_from(tuple(Settings.model_fields)), st.text(max_size=8)), TREES, max_size=5)),
             "profiles": (_profiles, st.tuples(st.lists(st.integers(0, 40), min_size=1, max_size=4), TREES, st.booleans())),
             "expressions": (_expressions, EXPRESSIONS),
-            "rows": (_rows(Path(folder)), st.lists(FILES, min_size=FILES_AT_ONCE, max_size=FILES_AT_ONCE)),
+            "rows": (_rows(Path(folder)), st.lists(st.tuples(FILES, SEEDS), min_size=DRAWN_AT_ONCE, max_size=DRAWN_AT_ONCE)),
         }  # fmt: skip
 
 
 def _headers(folder: Path) -> Target:
     sources = {source.folder: source for source in sources_of(profile_of(PROFILE))}
 
-    def read(drawn: Drawn) -> int:
-        path = folder / f"x{drawn.suffix}"
-        path.write_bytes(drawn.contents)
+    def read(file: Drawn) -> None:
+        path = folder / f"x{file.suffix}"
+        path.write_bytes(file.contents)
         now = datetime.now(UTC).replace(tzinfo=None)
-        file = LandingFile(sources[drawn.folder], f"{drawn.folder}/{path.name}", path, len(drawn.contents), now)
+        landed = LandingFile(sources[file.folder], f"{file.folder}/{path.name}", path, len(file.contents), now)
         try:
-            compression, layout = compression_and_layout(file)
-            is_jsonl, is_packed = drawn.folder == "jsonl", compression != "none"
-            assert is_jsonl or {"order", "qty"} <= {name.casefold() for name in layout.columns}
-            newlines = fingerprint(file, compression).newlines
-            assert is_packed or newlines == (-1 if drawn.folder == "parquet" else drawn.contents.count(b"\n"))
+            compression, layout = compression_and_layout(landed)
+            assert file.folder == "jsonl" or {"order", "qty"} <= {name.casefold() for name in layout.columns}
+            newlines = fingerprint(landed, compression).newlines
+            plain = -1 if file.folder == "parquet" else file.contents.count(b"\n")
+            assert compression != "none" or newlines == plain
         except FileRefusedError as error:
-            assert str(error).startswith(file.path), error
-        return 1
+            assert str(error).startswith(landed.path), error
 
-    return read
+    def read_variants(drawn: tuple[Drawn, int]) -> int:
+        for file in with_variants(*drawn, files=VARIANTS):
+            try:
+                read(file)
+            except Exception as error:
+                error.add_note(f"the file: {file}")
+                raise
+        return VARIANTS
+
+    return read_variants
 
 
 def _rows(folder: Path) -> Target:
     numbers = itertools.count()
 
-    def load(files: list[Drawn]) -> int:
+    def load(drawn: list[tuple[Drawn, int]]) -> int:
+        files = [file for one in drawn for file in with_variants(*one, files=VARIANTS // 2)]
         root = folder / f"shop{next(numbers)}"
         with open_shop(root, PROFILE) as shop:
             for number, file in enumerate(files):
@@ -220,7 +233,7 @@ def fuzz_all(
         # the target that is farthest behind its share
         name = min(tried, key=lambda one: tried[one] / SHARES[one])
         target, strategy = all_targets[name]
-        examples = 2_000 if name != "rows" else 25
+        examples = EXAMPLES[name]
         tried[name] += fuzz(target, strategy, examples=examples, start=next(starts))
 
 

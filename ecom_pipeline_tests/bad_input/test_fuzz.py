@@ -4,7 +4,7 @@ import pytest
 
 from ecom_pipeline_tests.bad_input.fuzz import SHARES, fuzz, targets
 
-EXAMPLES = {"headers": 150, "settings": 150, "profiles": 60, "expressions": 60, "rows": 2}
+EXAMPLES = {"headers": 40, "settings": 150, "profiles": 60, "expressions": 60, "rows": 2}
 
 
 @pytest.mark.parametrize("name", SHARES)
