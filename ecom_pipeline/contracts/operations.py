@@ -199,8 +199,24 @@ FEATURE_NIGHTS = Table(
         Column("table_name", "VARCHAR", "Feature table.", nullable=False),
         Column("as_of", "DATE", "Night whose state it holds.", nullable=False),
         Column("rows", "BIGINT", "Rows in it.", nullable=False),
+        Column("made", "VARCHAR", "What was made anew for that night; where it was everything, why."),
+        Column(
+            "made_with", "VARCHAR", "Fingerprint of settings, SQL and engine; null where it is always made as a whole."
+        ),
     ),
     key=("table_name",),
+)
+
+FEATURE_DAYS = Table(
+    name="feature_days",
+    layer="operations",
+    meaning="The rows that a feature table was made from, day by day: what differs from it now is made anew.",
+    columns=(
+        Column("table_name", "VARCHAR", "Feature table.", nullable=False),
+        Column("day", "DATE", "Day of the rows that it reads.", nullable=False),
+        Column("stamp", "VARCHAR", "Number of the rows and sum of their hashes.", nullable=False),
+    ),
+    key=("table_name", "day"),
 )
 
 RESCORED_USERS = Table(
@@ -248,6 +264,7 @@ OPERATIONS_TABLES = (
     VALIDATION_RESULTS,
     RUNS,
     FEATURE_NIGHTS,
+    FEATURE_DAYS,
     RESCORED_USERS,
     ABOUT,
 )

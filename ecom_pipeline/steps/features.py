@@ -3,9 +3,10 @@
 What belongs here: building `feat_*` tables from their SQL files. What a table holds is said by its SQL and contract.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,7 +14,9 @@ from ecom_pipeline import contracts
 from ecom_pipeline.calendar import shop_calendar
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources.profile import SourceProfile
-from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline.steps.refreshing import refresh
+from ecom_pipeline.warehouse import Warehouse, sql_text
+from ecom_pipeline.warehouse.sql_files import parameters_of
 
 FEATURE_INPUTS: dict[str, tuple[str, ...]] = {
     "feat_items": (),
@@ -38,7 +41,7 @@ class FeatureError(RuntimeError):
 def build_feature(
     warehouse: Warehouse, table_name: str, *, profile: SourceProfile, settings: Settings, as_of: date
 ) -> int:
-    """Rebuild a feature table as of the end of the day `as_of`; returns its rows.
+    """Bring a feature table to the end of the day `as_of`; returns its rows.
 
     The table and its entry in `feature_nights` change together or not at all.
 
@@ -51,6 +54,7 @@ def build_feature(
         require_night(warehouse, needed, as_of=as_of)
     parameters = {
         "as_of": as_of,
+        "orders_tell": orders_tell_purchases(warehouse, as_of=as_of),
         "session_gap_minutes": settings.session_gap_minutes,
         "cancellation_match_days": settings.cancellation_match_days,
         "active_since": as_of - timedelta(days=settings.forecast_active_days),
@@ -61,14 +65,23 @@ def build_feature(
         if needs_calendar
         else None
     )
-    with _calendar(warehouse, days), warehouse.transaction():
-        rows = warehouse.rebuild(contracts.table(table_name), parameters)
-        warehouse.run("DELETE FROM feature_nights WHERE table_name = :name", {"name": table_name})
-        warehouse.run(
-            "INSERT INTO feature_nights (table_name, as_of, rows) VALUES (:name, :as_of, :rows)",
-            {"name": table_name, "as_of": as_of, "rows": rows},
+    with _calendar(warehouse, days):
+        return refresh(warehouse, contracts.table(table_name), _named_in(table_name, parameters), as_of=as_of)
+
+
+def orders_tell_purchases(warehouse: Warehouse, *, as_of: date) -> bool:
+    """Whether purchases up to the night come from an orders feed, so that those of a browse log are said twice."""
+    return bool(
+        warehouse.scalar(
+            "SELECT count(*) > 0 FROM core_events WHERE feed = 'orders' AND event_date <= :as_of", {"as_of": as_of}
         )
-    return rows
+    )
+
+
+def _named_in(table_name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those parameters that the table's SQL names."""
+    wanted = parameters_of(sql_text("features", table_name))
+    return {name: value for name, value in parameters.items() if name in wanted}
 
 
 def require_night(warehouse: Warehouse, table_name: str, *, as_of: date) -> None:

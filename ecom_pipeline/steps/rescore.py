@@ -17,7 +17,7 @@ from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import SourceProfile
-from ecom_pipeline.steps.features import build_feature, night_of
+from ecom_pipeline.steps.features import build_feature, night_of, orders_tell_purchases
 from ecom_pipeline.steps.publishing import night_that_did_not_end, nights_by_end
 from ecom_pipeline.steps.recommend import of_night, predictor_of, recommended_blocks
 from ecom_pipeline.steps.recommend_versions import FEATURES, recommender_of_night
@@ -151,7 +151,11 @@ def _find_changed_users(warehouse: Warehouse, *, settings: Settings, as_of: date
     in `fresh_user_events`, for as long as the connection lasts."""
     warehouse.run(
         f"CREATE OR REPLACE TEMP TABLE fresh_user_events AS {sql_text('features', 'feat_user_events')}",
-        {"as_of": today, "session_gap_minutes": settings.session_gap_minutes},
+        {
+            "as_of": today,
+            "session_gap_minutes": settings.session_gap_minutes,
+            "orders_tell": orders_tell_purchases(warehouse, as_of=today),
+        },
     )
     warehouse.run(
         f"CREATE OR REPLACE TEMP TABLE changed_users AS {_CHANGED}",

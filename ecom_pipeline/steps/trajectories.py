@@ -10,6 +10,7 @@ from ecom_pipeline import contracts
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import SourceProfile
 from ecom_pipeline.steps.features import require_night
+from ecom_pipeline.steps.refreshing import refresh
 from ecom_pipeline.warehouse import Warehouse
 
 TRAJECTORY_INPUTS: dict[str, tuple[str, ...]] = {
@@ -57,11 +58,4 @@ def build_trajectory(
     declared = contracts.table(table_name)
     if declared.by_night:
         return warehouse.replace_night(declared, as_of, parameters)
-    with warehouse.transaction():
-        rows = warehouse.rebuild(declared, parameters)
-        warehouse.run("DELETE FROM feature_nights WHERE table_name = :name", {"name": table_name})
-        warehouse.run(
-            "INSERT INTO feature_nights (table_name, as_of, rows) VALUES (:name, :as_of, :rows)",
-            {"name": table_name, "as_of": as_of, "rows": rows},
-        )
-    return rows
+    return refresh(warehouse, declared, parameters, as_of=as_of)

@@ -27,6 +27,9 @@ class WarehouseError(RuntimeError):
 class Warehouse:
     """One open connection to the warehouse, and the few ways in which steps use it."""
 
+    makes_parts = True
+    """Whether the SQL files can be run over some rows of the tables that they read; else a table is made as a whole."""
+
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self._in_transaction = False

@@ -42,6 +42,8 @@ class SparkWarehouse(Warehouse):
         storage: Where tables lie as Parquet.
     """
 
+    makes_parts = False
+
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,

@@ -1,19 +1,15 @@
 -- The history of each known user, in order, cut into sessions.
-WITH orders AS (
-  SELECT count(*) AS lines FROM core_events WHERE feed = 'orders' AND event_date <= :as_of
-),
-events AS (
+WITH events AS (
   SELECT
     e.user_id, e.session_id, e.item_id, e.event, e.quantity, e.price, e.channel, e.event_ts, e.event_date,
     e.feed, e.file_id, e.line
   FROM core_events AS e
-  CROSS JOIN orders AS o
   WHERE e.event_date <= :as_of
     AND e.user_id IS NOT NULL
     AND e.item_id IS NOT NULL
     AND e.event <> 'search'
     -- A browse log beside an orders feed reports the same purchases a second time.
-    AND (e.feed = 'orders' OR e.event NOT IN ('purchase', 'return') OR o.lines = 0)
+    AND (e.feed = 'orders' OR e.event NOT IN ('purchase', 'return') OR NOT :orders_tell)
 ),
 ordered AS (
   SELECT

@@ -8,6 +8,7 @@ from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.steps.features import build_feature
+from ecom_pipeline.steps.refreshing import made_of
 
 
 def feature_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -27,7 +28,11 @@ def _feature(declared: Table, partitions: dg.PartitionsDefinition) -> dg.AssetsD
                 shop.warehouse, declared.name, profile=shop.profile, settings=shop.settings, as_of=step.as_of
             )
         return dg.MaterializeResult(
-            metadata={**table_metadata(shop.warehouse, declared, as_of=step.as_of), **step.figures}
+            metadata={
+                **table_metadata(shop.warehouse, declared, as_of=step.as_of),
+                "made anew": made_of(shop.warehouse, declared.name),
+                **step.figures,
+            }
         )
 
     return feature

@@ -1,0 +1,249 @@
+"""A night that makes anew only what changed has the tables of one that makes everything anew."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecom_pipeline.privacy.erasure import _erase_from_tables
+from ecom_pipeline.steps.features import build_feature
+from ecom_pipeline.steps.refreshing import BY_USER, made_of
+from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse, moment
+
+USERS = tuple(f"u{number}" for number in range(60))
+ITEMS = ("a", "b", "c", "d", "e")
+NIGHTS = 12
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    with empty_warehouse(tmp_path_factory.mktemp("refreshing")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(warehouse: Warehouse) -> CoreRows:
+    warehouse.run("DELETE FROM feature_days")
+    return CoreRows(warehouse)
+
+
+def visits(shop: CoreRows, chance: random.Random, n: int, *, users: int, file_id: int) -> None:
+    """Browse events of some users on one day; some go on past midnight, some have times or sessions in common."""
+    rows: list[dict[str, Any]] = []
+    for user in chance.sample((*USERS, None), users):
+        hour = chance.choice((0, 9, 20, 23))
+        session = chance.choice((None, None, f"s{n}", f"s{n - 1}"))
+        for step in range(chance.randint(1, 4)):
+            row = {
+                "user_id": user,
+                "session_id": session,
+                "item_id": chance.choice((*ITEMS, None)),
+                "event": chance.choice(("view", "view", "cart", "purchase", "return", "favourite")),
+                "quantity": chance.choice((None, 2.0)),
+                "price": chance.choice((None, 3.5)),
+                "channel": chance.choice((None, "web", "app")),
+                "event_ts": moment(n, hour, chance.choice((0, 15 * step, 59))),
+                "event_date": day(n),
+                "feed": "browse",
+                "file_id": file_id,
+            }
+            rows.append(row | {"event": "search"} if row["item_id"] is None else row)
+    shop.add("core_events", rows)
+
+
+def build(shop: CoreRows, n: int, **settings: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """Bring the tables kept by user to day n; all their rows."""
+    chosen = shop.settings.model_copy(update=settings)
+    for name in BY_USER:
+        build_feature(shop.warehouse, name, profile=shop.profile, settings=chosen, as_of=day(n))
+    return {name: shop.features(name) for name in BY_USER}
+
+
+class UndoneError(Exception):
+    """Takes back what was done to compare."""
+
+
+def everything(shop: CoreRows, n: int, **settings: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """The tables as a full rebuild makes them; it is taken back."""
+    rows = {}
+    with suppress(UndoneError), shop.warehouse.transaction():
+        shop.warehouse.run("DELETE FROM feature_nights")
+        rows = build(shop, n, **settings)
+        assert all(made_of(shop.warehouse, name) == "everything: the table was never made" for name in BY_USER)
+        raise UndoneError
+    return rows
+
+
+Change = Callable[[CoreRows, random.Random, int], None]
+
+
+def no_change(shop: CoreRows, chance: random.Random, n: int) -> None:
+    """The same rows as the night before."""
+
+
+def a_day(shop: CoreRows, chance: random.Random, n: int) -> None:
+    visits(shop, chance, n, users=4, file_id=n + 1)
+
+
+def late_rows(shop: CoreRows, chance: random.Random, n: int) -> None:
+    visits(shop, chance, chance.randrange(max(1, n)), users=2, file_id=1000 + n)
+
+
+def rows_of_the_future(shop: CoreRows, chance: random.Random, n: int) -> None:
+    visits(shop, chance, n + 2, users=3, file_id=2000 + n)
+
+
+def a_corrected_file(shop: CoreRows, chance: random.Random, n: int) -> None:
+    file_id = chance.randint(1, max(1, n))
+    shop.warehouse.run("DELETE FROM core_events WHERE file_id = :file_id", {"file_id": file_id})
+    visits(shop, chance, file_id - 1, users=3, file_id=file_id)
+
+
+def a_file_in_another_order(shop: CoreRows, chance: random.Random, n: int) -> None:
+    """Equal times are ordered by file and line."""
+    shop.warehouse.run(
+        "UPDATE core_events SET line = 1000000 - line WHERE file_id = :file_id", {"file_id": chance.randint(1, n + 1)}
+    )
+
+
+def other_sessions(shop: CoreRows, chance: random.Random, n: int) -> None:
+    shop.warehouse.run(
+        "UPDATE core_events SET session_id = 'other' WHERE user_id = :user AND line % 2 = 0",
+        {"user": chance.choice(USERS)},
+    )
+
+
+def a_value_changed_by_hand(shop: CoreRows, chance: random.Random, n: int) -> None:
+    shop.warehouse.run("UPDATE core_events SET price = 99 WHERE user_id = :user", {"user": chance.choice(USERS)})
+
+
+def a_person_erased(shop: CoreRows, chance: random.Random, n: int) -> None:
+    _erase_from_tables(shop.warehouse, chance.choice(USERS))
+
+
+def a_person_erased_from_core(shop: CoreRows, chance: random.Random, n: int) -> None:
+    shop.warehouse.run("DELETE FROM core_events WHERE user_id = :user", {"user": chance.choice(USERS)})
+
+
+def the_first_order_lines(shop: CoreRows, chance: random.Random, n: int) -> None:
+    """Purchases of the browse log count no more."""
+    shop.order(n, "a", user_id="u1")
+
+
+def no_more_order_lines(shop: CoreRows, chance: random.Random, n: int) -> None:
+    shop.warehouse.run("DELETE FROM core_events WHERE feed = 'orders'")
+
+
+CHANGES: tuple[Change, ...] = (
+    no_change,
+    a_day,
+    a_day,
+    a_day,
+    late_rows,
+    rows_of_the_future,
+    a_corrected_file,
+    a_file_in_another_order,
+    other_sessions,
+    a_value_changed_by_hand,
+    a_person_erased,
+    a_person_erased_from_core,
+    the_first_order_lines,
+    no_more_order_lines,
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nights_after_any_changes_have_the_tables_of_a_full_rebuild(shop: CoreRows, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    in_part = 0
+    visits(shop, chance, 0, users=40, file_id=1)
+    for n in range(NIGHTS):
+        visits(shop, chance, n, users=3, file_id=n + 1)
+        for change in chance.sample(CHANGES, chance.randint(0, 2)):
+            change(shop, chance, n)
+        night = n if chance.random() < 0.8 else chance.randrange(n + 1)
+        gap = chance.choice((30,) * 9 + (5,))
+        found = build(shop, night, session_gap_minutes=gap)
+        in_part += sum(not str(made_of(shop.warehouse, name)).startswith("everything") for name in BY_USER)
+        for name, rows in everything(shop, night, session_gap_minutes=gap).items():
+            assert found[name] == rows, f"{name}, seed {seed}, night {night} after {n}"
+    assert in_part >= NIGHTS // 2, "hardly a night was made in part, so that little was compared"
+
+
+def test_a_day_more_makes_anew_the_users_of_that_day(shop: CoreRows) -> None:
+    for n in range(4):
+        for user in USERS[n * 5 : n * 5 + 5]:
+            shop.event(n, "a", user_id=user)
+    build(shop, 3)
+    shop.event(4, "b", user_id="u1")
+    shop.event(4, "b", user_id="somebody new")
+    build(shop, 4)
+    assert made_of(shop.warehouse, "feat_user_events") == "2 of 20 users, who have rows on 1 changed days"
+    # a session may end on the day after the one that its last time says in UTC
+    assert made_of(shop.warehouse, "feat_sessions") == "7 of 20 users, who have rows on 1 changed days"
+    build(shop, 4)
+    for name in BY_USER:
+        assert made_of(shop.warehouse, name) == "0 of 21 users, who have rows on 0 changed days"
+
+
+def test_what_cannot_be_followed_makes_everything_anew_and_says_why(shop: CoreRows) -> None:
+    for n in range(4):
+        for user in USERS[n * 5 : n * 5 + 5]:
+            shop.event(n, "a", user_id=user)
+    build(shop, 3)
+    build(shop, 3, session_gap_minutes=7)
+    for name in BY_USER:
+        assert made_of(shop.warehouse, name) == "everything: settings, SQL, columns or engine are others than last time"
+    shop.warehouse.run("DELETE FROM feat_sessions WHERE user_id = 'u1'")
+    build(shop, 3, session_gap_minutes=7)
+    assert made_of(shop.warehouse, "feat_sessions") == "everything: rows were added or taken out since it was made"
+    for user in USERS[:12]:
+        shop.event(4, "a", user_id=user)
+    build(shop, 4, session_gap_minutes=7)
+    assert made_of(shop.warehouse, "feat_user_events") == "everything: 12 of 20 users have changed days"
+
+
+def test_a_night_that_fails_half_way_leaves_stamps_and_rows_that_fit(
+    shop: CoreRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(4):
+        for user in USERS[n * 5 : n * 5 + 5]:
+            shop.event(n, "a", user_id=user)
+    build(shop, 3)
+    before = shop.features("feat_user_events"), shop.warehouse.rows("SELECT * FROM feature_days ORDER BY ALL")
+    shop.event(2, "b", user_id="u1")
+
+    def full(*_: object) -> int:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shop.warehouse, "insert", full)
+        with pytest.raises(OSError, match="disk full"):
+            build(shop, 3)
+    assert (shop.features("feat_user_events"), shop.warehouse.rows("SELECT * FROM feature_days ORDER BY ALL")) == before
+    assert build(shop, 3) == everything(shop, 3)
+
+
+def test_a_table_of_another_version_is_made_anew(tmp_path: Path) -> None:
+    """A warehouse of a version without stamps has none, and its `feature_nights` no fingerprint."""
+    with empty_warehouse(tmp_path) as opened:
+        shop = CoreRows(opened)
+        shop.event(0, "a")
+        build(shop, 0)
+        opened.run("ALTER TABLE feature_nights DROP COLUMN made")
+        opened.run("ALTER TABLE feature_nights DROP COLUMN made_with")
+        opened.run("DROP TABLE feature_days")
+        before = shop.features("feat_sessions")
+    with empty_warehouse(tmp_path) as opened:
+        night: list[tuple[date]] = opened.rows("SELECT as_of FROM feature_nights WHERE table_name = 'feat_sessions'")
+        assert night == [(day(0),)]
+        assert made_of(opened, "feat_sessions") is None
+        shop.warehouse = opened
+        build(shop, 0)
+        assert str(made_of(opened, "feat_sessions")).startswith("everything")
+        assert shop.features("feat_sessions") == before
