@@ -9,6 +9,7 @@ delivered never harms a run: it waits in a file and goes out before the next one
     ECOM_PIPELINE_SMTP_USER, ECOM_PIPELINE_SMTP_PASSWORD   if it asks for them (then over STARTTLS)
 """
 
+import http.client
 import json
 import os
 import smtplib
@@ -17,9 +18,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -27,6 +29,7 @@ from urllib.parse import urlsplit
 
 from ecom_pipeline.settings import Home
 
+Channel = Literal["webhook", "mail server"]
 Kind = Literal["failure", "recovery", "warning"]
 _SAID: dict[Kind, str] = {
     "failure": "failed.",
@@ -61,6 +64,14 @@ class Alert:
         return f"{self.shop}: {self.job}{night} {_SAID[self.kind]} {self.message}".strip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """An alert that waits for a channel to be reached; None stands for both."""
+
+    alert: Alert
+    channel: Channel | None
+
+
 def alert_of(kind: Kind, home: Home, *, job: str, night: str | None, run_id: str, message: str) -> Alert:
     """An alert of now."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -73,27 +84,43 @@ def is_wanted() -> bool:
 
 
 def send(home: Home, alert: Alert) -> tuple[str, ...]:
-    """Deliver what waited and then the alert; the errors, without addresses. Undelivered alerts wait for the next."""
-    if not is_wanted():
-        return ()
-    waiting = [*_waiting(home), alert]
+    """Deliver what waited and then the alert; the errors, without addresses. Undelivered alerts wait for the next.
+
+    Webhook and mail server wait each for itself: one that is down holds up nothing of the other.
+    """
     errors: list[str] = []
-    while waiting and not (errors := _deliver(waiting[0])):
-        waiting.pop(0)
-    _keep(home, waiting[-MOST_WAITING:])
+    left: list[_Owed] = []
+    waiting = _waiting(home) if is_wanted() else []
+    channels: tuple[Channel, ...] = ("webhook", "mail server")
+    for channel in channels:
+        deliver = _delivery(channel)
+        owed = [one for one in waiting if one.channel == channel or (one.channel is None and deliver is not None)]
+        if deliver is not None:
+            owed.append(_Owed(alert, channel))
+            error = None
+            while owed and (error := _tried(partial(deliver, owed[0].alert), f"the alert's {channel}")) is None:
+                owed.pop(0)
+            errors += [error] if error is not None else []
+        left += [replace(one, channel=channel) for one in owed[-MOST_WAITING:]]
+    if waiting or left:
+        try:
+            _keep(home, left)
+        except OSError as error:
+            errors.append(f"what waits could not be kept ({error.strerror})")
     return tuple(errors)
 
 
-def _deliver(alert: Alert) -> list[str]:
-    errors = []
-    if url := os.environ.get(URL_VARIABLE):
-        errors += _tried(lambda: _post(url, alert), "the alert's webhook")
-    if address := os.environ.get(EMAIL_VARIABLE):
-        errors += _tried(lambda: _mail(address, alert), "the alert's mail server")
-    return errors
+def _delivery(channel: Channel) -> Callable[[Alert], None] | None:
+    """What sends an alert there; None if the environment names no such address."""
+    if channel == "webhook":
+        url = os.environ.get(URL_VARIABLE)
+        return partial(_post, url) if url else None
+    address = os.environ.get(EMAIL_VARIABLE)
+    return partial(_mail, address) if address else None
 
 
-def _tried(deliver: Callable[[], None], what: str) -> list[str]:
+def _tried(deliver: Callable[[], None], what: str) -> str | None:
+    """Why it could not be delivered, None if it was."""
     reason = ""
     for pause in (0.0, *PAUSES_SECONDS):
         time.sleep(pause)
@@ -103,12 +130,12 @@ def _tried(deliver: Callable[[], None], what: str) -> list[str]:
             reason = f"answered {error.code}"
             if HTTPStatus.BAD_REQUEST <= error.code < HTTPStatus.INTERNAL_SERVER_ERROR and error.code != 429:
                 break  # another try would get the same answer
-        except (OSError, smtplib.SMTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, smtplib.SMTPException, ValueError) as error:
             # the class alone: messages may hold the address
             reason = f"could not be reached ({type(error).__name__})"
         else:
-            return []
-    return [f"{what} {reason}"]
+            return None
+    return f"{what} {reason}"
 
 
 def _post(url: str, alert: Alert) -> None:
@@ -143,19 +170,22 @@ def _spool(home: Home) -> Path:
     return home.root / "logs" / "alerts-waiting.jsonl"
 
 
-def _waiting(home: Home) -> list[Alert]:
+def _waiting(home: Home) -> list[_Owed]:
     file = _spool(home)
     if not file.exists():
         return []
-    return [Alert(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines() if line]
+    kept = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
+    # lines of older versions name no channel: they wait for both
+    return [_Owed(channel=line.pop("channel", None), alert=Alert(**line)) for line in kept]
 
 
-def _keep(home: Home, alerts: list[Alert]) -> None:
+def _keep(home: Home, left: list[_Owed]) -> None:
     file = _spool(home)
-    if not alerts:
+    if not left:
         file.unlink(missing_ok=True)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     incoming = file.with_name(f".{file.name}.{os.getpid()}")
-    incoming.write_text("".join(json.dumps(asdict(alert)) + "\n" for alert in alerts), encoding="utf-8")
+    lines = [json.dumps({"channel": one.channel, **asdict(one.alert)}) + "\n" for one in left]
+    incoming.write_text("".join(lines), encoding="utf-8")
     incoming.replace(file)

@@ -2,7 +2,12 @@
 
 import json
 import smtplib
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,36 @@ from ecom_pipeline.orchestration.alerting import alert_sensors, failed_before, n
 from ecom_pipeline.orchestration.questions import TRAININGS
 from ecom_pipeline.settings import Home
 from ecom_pipeline_tests.operations.conftest import SECRET, Server
+
+
+@contextmanager
+def listener(answer: bytes | None) -> Iterator[int]:
+    """The port of a server that answers everybody with some bytes and hangs up; or, with None, says nothing at all."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        stopped = threading.Event()
+
+        def serve() -> None:
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    if stopped.is_set():
+                        return
+                    connection.settimeout(0.1)  # a mail client waits to be greeted
+                    with suppress(OSError):
+                        connection.recv(65_536)
+                    with suppress(OSError):
+                        connection.sendall(answer or b"")
+
+        thread = threading.Thread(target=serve)
+        if answer is not None:  # otherwise nobody takes up what the system has accepted
+            thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            stopped.set()
+            if answer is not None:
+                socket.create_connection(listening.getsockname()).close()
+                thread.join()
 
 
 def an_alert(home: Home, message: str = "core: the disk is full") -> Alert:
@@ -60,7 +95,10 @@ def test_a_slow_server_is_given_up(server: Server, tmp_path: Path, monkeypatch: 
     assert SECRET not in error
 
 
-@pytest.mark.parametrize("url", [f"http://127.0.0.1:9/{SECRET}", f"file:///etc/{SECRET}", f"{SECRET}"])
+@pytest.mark.parametrize(
+    "url",
+    [f"http://127.0.0.1:9/{SECRET}", f"http://127.0.0.1:9/a b {SECRET}", f"file:///etc/{SECRET}", f"{SECRET}"],
+)
 def test_a_server_that_is_down_or_no_server_harms_nothing_and_is_not_shown(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
@@ -69,6 +107,63 @@ def test_a_server_that_is_down_or_no_server_harms_nothing_and_is_not_shown(
     (error,) = send(home, an_alert(home))
     assert SECRET not in error
     assert SECRET not in (tmp_path / "logs" / "alerts-waiting.jsonl").read_text()
+
+
+@pytest.mark.parametrize("answer", [b"", b"this is no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x" * 70_000])
+def test_a_server_that_answers_nonsense_harms_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    with listener(answer) as port:
+        monkeypatch.setenv(alerts.URL_VARIABLE, f"http://127.0.0.1:{port}/{SECRET}")
+        home = Home(tmp_path)
+        (error,) = send(home, an_alert(home, "first"))
+        assert "could not be reached" in error
+        assert SECRET not in error
+    monkeypatch.setenv(alerts.URL_VARIABLE, server.url)
+    assert send(home, an_alert(home, "second")) == ()
+    assert [got["message"] for got in server.got] == ["first", "second"]
+
+
+@pytest.mark.parametrize("mail_server", ["down", "slow", "nonsense"])
+def test_a_mail_server_that_cannot_be_reached_holds_up_no_webhook_and_nothing_is_told_twice(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mail_server: str
+) -> None:
+    monkeypatch.setattr(alerts, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setenv(alerts.EMAIL_VARIABLE, "ops@example.org")
+    home = Home(tmp_path)
+    with listener({"slow": None, "nonsense": b"this is no SMTP\r\n"}.get(mail_server)) as port:
+        monkeypatch.setenv(alerts.SMTP_VARIABLE, f"127.0.0.1:{9 if mail_server == 'down' else port}")
+        for message in ("first", "second"):
+            (error,) = send(home, an_alert(home, message))
+            assert error.startswith("the alert's mail server could not be reached")
+            assert "example" not in error
+    assert [got["message"] for got in server.got] == ["first", "second"]
+    sent: list[str] = []
+    monkeypatch.setattr(alerts, "_mail", lambda address, alert: sent.append(alert.message))
+    assert send(home, an_alert(home, "third")) == ()
+    assert sent == ["first", "second", "third"]
+    assert [got["message"] for got in server.got] == ["first", "second", "third"]
+
+
+def test_alerts_that_an_older_version_kept_go_out(server: Server, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "logs").mkdir()
+    kept = tmp_path / "logs" / "alerts-waiting.jsonl"
+    kept.write_text(json.dumps(asdict(an_alert(home, "first"))) + "\n")
+    assert send(home, an_alert(home, "second")) == ()
+    assert [got["message"] for got in server.got] == ["first", "second"]
+    assert not kept.exists()
+
+
+def test_an_alert_that_cannot_even_be_kept_harms_nothing(server: Server, tmp_path: Path) -> None:
+    server.answers = [404]
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    (home.root / "logs").write_text("a file where the folder should be")
+    told = send(home, an_alert(home))
+    assert len(told) == 2
+    assert "404" in told[0]
+    assert "could not be kept" in told[1]
 
 
 def test_mail_goes_out_with_the_alert_in_its_subject(
