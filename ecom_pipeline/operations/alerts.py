@@ -9,6 +9,7 @@ delivered never harms a run: it waits in a file and goes out before the next one
     ECOM_PIPELINE_SMTP_USER, ECOM_PIPELINE_SMTP_PASSWORD   if it asks for them (then over STARTTLS)
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -17,7 +18,8 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -88,26 +90,44 @@ def send(home: Home, alert: Alert) -> tuple[str, ...]:
 
     Webhook and mail server wait each for itself: one that is down holds up nothing of the other.
     """
-    errors: list[str] = []
-    left: list[_Owed] = []
-    waiting = _waiting(home) if is_wanted() else []
-    channels: tuple[Channel, ...] = ("webhook", "mail server")
-    for channel in channels:
-        deliver = _delivery(channel)
-        owed = [one for one in waiting if one.channel == channel or (one.channel is None and deliver is not None)]
-        if deliver is not None:
-            owed.append(_Owed(alert, channel))
-            error = None
-            while owed and (error := _tried(partial(deliver, owed[0].alert), f"the alert's {channel}")) is None:
-                owed.pop(0)
-            errors += [error] if error is not None else []
-        left += [replace(one, channel=channel) for one in owed[-MOST_WAITING:]]
-    if waiting or left:
+    if not is_wanted():
+        return ()
+    with _one_at_a_time(home):
+        waiting = _waiting(home)
+        left: list[_Owed] = []
+        errors: list[str] = []
+        channels: tuple[Channel, ...] = ("webhook", "mail server")
+        for channel in channels:
+            deliver = _delivery(channel)
+            owed = [one for one in waiting if one.channel == channel or (one.channel is None and deliver is not None)]
+            if deliver is not None:
+                owed.append(_Owed(alert, channel))
+                error = None
+                while owed and (error := _tried(partial(deliver, owed[0].alert), f"the alert's {channel}")) is None:
+                    owed.pop(0)
+                errors += [error] if error is not None else []
+            left += [replace(one, channel=channel) for one in owed[-MOST_WAITING:]]
         try:
             _keep(home, left)
-        except OSError as error:
-            errors.append(f"what waits could not be kept ({error.strerror})")
+        except OSError as unkept:
+            errors.append(f"what waits could not be kept ({unkept.strerror})")
     return tuple(errors)
+
+
+@contextmanager
+def _one_at_a_time(home: Home) -> Iterator[None]:
+    """Of two runs that tell at once one waits: else both would send what waits, and one would forget the other's."""
+    try:
+        _spool(home).parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(_spool(home).parent, os.O_RDONLY)
+    except OSError:  # nothing can wait where there is no folder
+        yield
+        return
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _delivery(channel: Channel) -> Callable[[Alert], None] | None:
@@ -184,7 +204,6 @@ def _keep(home: Home, left: list[_Owed]) -> None:
     if not left:
         file.unlink(missing_ok=True)
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
     incoming = file.with_name(f".{file.name}.{os.getpid()}")
     lines = [json.dumps({"channel": one.channel, **asdict(one.alert)}) + "\n" for one in left]
     incoming.write_text("".join(lines), encoding="utf-8")

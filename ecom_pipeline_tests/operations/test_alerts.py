@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -143,6 +144,17 @@ def test_a_mail_server_that_cannot_be_reached_holds_up_no_webhook_and_nothing_is
     assert send(home, an_alert(home, "third")) == ()
     assert sent == ["first", "second", "third"]
     assert [got["message"] for got in server.got] == ["first", "second", "third"]
+
+
+def test_alerts_of_two_runs_that_fail_at_once_both_wait(server: Server, tmp_path: Path) -> None:
+    server.answers, server.pause = [404, 404], 0.2
+    home = Home(tmp_path)
+    with ThreadPoolExecutor(2) as both:
+        told = list(both.map(lambda message: send(home, an_alert(home, message)), ["one", "another"]))
+    assert [len(errors) for errors in told] == [1, 1]
+    server.pause = 0.0
+    assert send(home, an_alert(home, "last")) == ()
+    assert sorted(got["message"] for got in server.got) == ["another", "last", "one"]
 
 
 def test_alerts_that_an_older_version_kept_go_out(server: Server, tmp_path: Path) -> None:
