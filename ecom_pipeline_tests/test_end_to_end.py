@@ -1,6 +1,7 @@
 """From landing files to the published tables, through the command line, as a shop would run it."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -76,17 +77,21 @@ def test_published_tables_and_columns_all_have_a_comment(published_shop: Publish
 
 
 def test_models_and_forecasts_show_figures_and_plots_in_dagster(published_shop: PublishedShop) -> None:
-    shown: dict[str, set[str]] = {}
+    shown: dict[str, dict[str, Any]] = {}
     with instance_of(published_shop.home) as instance:
         for name in ("sales_forecaster", "next_item", "sales_forecasts", "analytics"):
             event = instance.get_latest_materialization_event(dg.AssetKey(name))
             assert event is not None
             assert event.asset_materialization is not None
-            shown[name] = set(event.asset_materialization.metadata)
+            shown[name] = dict(event.asset_materialization.metadata)
     for model in ("sales_forecaster", "next_item"):
-        assert shown[model] >= {"version", "decision", "reason", "metrics", "beside the baseline", "seconds"}
-    assert shown["sales_forecasts"] >= {"forecast", "by level", "preview", "dagster/partition_row_count"}
-    assert shown["analytics"] >= {"file", "tables", "nights"}
+        assert set(shown[model]) >= {"version", "decision", "reason", "metrics", "beside the baseline", "seconds"}
+        opened = shown[model]["MLflow run"].value
+        kept = published_shop.home.models.resolve() / "mlflow.db"
+        assert f"mlflow ui --backend-store-uri sqlite:///{kept}\n" in opened
+        assert re.search(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}\)", opened)
+    assert set(shown["sales_forecasts"]) >= {"forecast", "by level", "preview", "dagster/partition_row_count"}
+    assert set(shown["analytics"]) >= {"file", "tables", "nights"}
 
 
 def test_orchestration_costs_little_beside_the_work(published_shop: PublishedShop) -> None:
@@ -132,6 +137,11 @@ def test_a_failed_blocking_check_keeps_what_analysts_read(copy_of_shop: Callable
     assert "was not published: a check failed" in stopped.stderr
     assert "quarantine_summary" in stopped.stderr
     assert home.published_file.read_bytes() == before
+    last_run = "run_id = (SELECT arg_max(run_id, started_at) FROM runs)"
+    with duckdb.connect(str(home.warehouse_file), read_only=True) as connection:
+        steps = {step for (step,) in connection.execute(f"SELECT step FROM runs WHERE {last_run}").fetchall()}
+    assert "core" in steps
+    assert steps.isdisjoint({"sales_forecaster", "next_item", "sales_forecasts"})  # nobody waits for a training
 
 
 @pytest.fixture(scope="module")

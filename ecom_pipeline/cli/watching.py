@@ -10,18 +10,23 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from ecom_pipeline.orchestration.checks import CHECKS_SUFFIX
 
 OUTPUT_DESCRIPTORS = (1, 2)
+BESIDE_WORDS_AND_BAR = 35
+"""Columns of the live display that the spinner, the count, both times and the gaps take."""
 
 
 @contextmanager
@@ -98,16 +103,37 @@ class TerminalObserver:
         self._console.print(f"  {mark} {_in_words(step):<34}{counted} {seconds:>8.1f} s")
 
 
+class DoneColumn(ProgressColumn):
+    """How much is done: steps of the whole run, a share of its current step, nothing where nobody knows."""
+
+    def render(self, task: Task) -> Text:
+        """The cell of one bar."""
+        if task.total is None:
+            return Text()
+        return Text(f"{task.completed:.0f} of {task.total:.0f}" if task.total > 1 else f"{task.percentage:.0f} %")
+
+
+class TimeLeftColumn(TimeRemainingColumn):
+    """The time that is left, said to be that: the time passed stands beside it."""
+
+    def render(self, task: Task) -> Text:
+        """The cell of one bar."""
+        left = super().render(task)
+        return left if not left.plain.strip() or left.plain.startswith("-") else left.append(" left")
+
+
 @contextmanager
 def watched(console: Console, *, steps: int, title: str) -> Iterator[TerminalObserver]:
     """A live display for a run of so many steps, for as long as the block lasts."""
+    bar = min(24, console.width // 6)
+    words = max(console.width - bar - BESIDE_WORDS_AND_BAR, 16)
     with Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn() if steps > 1 else TextColumn(""),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=words)),
+        BarColumn(bar_width=bar, table_column=Column(no_wrap=True, min_width=bar)),
+        DoneColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TimeLeftColumn(table_column=Column(no_wrap=True, min_width=12)),
         console=console,
         transient=True,
     ) as progress:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from importlib.metadata import version as release_of
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +131,25 @@ def purchase_reliability(shop: Shop, step: Step) -> Mapping[str, Any]:
 
 
 def mlflow_run(shop: Shop, version: ModelVersion) -> dg.MetadataValue:
-    """The run of a version: an address on the server of the setting mlflow_tracking_uri, else where it is kept."""
-    experiment, run = Registry(shop.home, shop.settings).tracked_as(version)
-    uri = shop.settings.mlflow_tracking_uri
-    if uri is not None and uri.startswith("http"):
-        return dg.MetadataValue.url(f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{run}")
-    return dg.MetadataValue.text(f"{run} (experiment {experiment}) in {uri or shop.home.models / 'mlflow.db'}")
+    """The run of a version: its address on the server of the setting mlflow_tracking_uri, or how to open it here.
+
+    The pipeline itself holds MLflow's client alone; its pages come with the whole package, of the same release.
+    """
+    registry = Registry(shop.home, shop.settings)
+    experiment, run = registry.tracked_as(version)
+    kept, page = registry.tracking_uri, f"/#/experiments/{experiment}/runs/{run}"
+    if kept.startswith("http"):
+        return dg.MetadataValue.url(f"{kept.rstrip('/')}{page}")
+    commands = (
+        "python3 -m venv ~/mlflow",
+        f"~/mlflow/bin/pip install mlflow=={release_of('mlflow-skinny')}",
+        f"~/mlflow/bin/mlflow ui --backend-store-uri {shlex.quote(kept)}",
+    )
+    shown = "\n".join(("```sh", *commands, "```"))
+    return dg.MetadataValue.md(
+        f"Run `{run}` of experiment {experiment}. No MLflow server is set (`mlflow_tracking_uri`); to see the run, "
+        f"start one on what is kept here:\n\n{shown}\n\nand open [the run](http://127.0.0.1:5000{page})."
+    )
 
 
 def describe_version(shop: Shop, version: ModelVersion) -> Mapping[str, Any]:

@@ -65,10 +65,14 @@ class Registry:
 
     @cached_property
     def _client(self) -> "MlflowClient":
-        if self._uri is not None:
-            return tracking_client(self._uri)
-        self.root.mkdir(parents=True, exist_ok=True)
-        return tracking_client(f"sqlite:///{self.root / DATABASE}")
+        if self._uri is None:
+            self.root.mkdir(parents=True, exist_ok=True)
+        return tracking_client(self.tracking_uri)
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps runs and versions: the setting mlflow_tracking_uri, else a SQLite file of the home."""
+        return self._uri or f"sqlite:///{self.root.resolve() / DATABASE}"
 
     def tracked_as(self, version: ModelVersion) -> tuple[str, str]:
         """Ids of the MLflow experiment and run in which a version was recorded."""

@@ -13,6 +13,8 @@ EVENTS = 12
 RECOMMENDATIONS = 8
 CURVES = ("buys", "nothing", "purchase")
 """Outcomes whose reliability is drawn, the most telling first."""
+SCARCELY_ANYBODY = 1.0
+"""Expected users from which on a next step is told."""
 STEP_WORDS = {
     "nothing": "nothing",
     "view": "looks at a product",
@@ -107,6 +109,7 @@ def next_steps_section(publication: Publication) -> Section:
                 "expected_users": shortened(row["expected_users"]),
             }
             for row in rows
+            if _is_expected(row)
         ],
         "curves": {name: curves[name] for name in CURVES if name in curves},
         "figures": [
@@ -114,8 +117,20 @@ def next_steps_section(publication: Publication) -> Section:
             for dataset, metrics in figures.items()
             if {"brier", "log_loss", "ece", "brier_skill"} <= metrics.keys()
         ],
-        "notes": _stand_ins(first),
+        "notes": [*_stand_ins(first), *_not_expected(rows)],
     }
+
+
+def _is_expected(row: Row) -> bool:
+    return row["likeliest_for"] > 0 or row["expected_users"] >= SCARCELY_ANYBODY
+
+
+def _not_expected(rows: list[Row]) -> list[str]:
+    """Steps that the table leaves out: what a feed does not tell of never comes next."""
+    left_out = [STEP_WORDS[row["step"]] for row in rows if not _is_expected(row)]
+    if not left_out:
+        return []
+    return [f"Expected of less than one user in all, and left out of the table: {', '.join(left_out)}."]
 
 
 def _stand_ins(row: Row) -> list[str]:

@@ -142,8 +142,11 @@ def read_traits(warehouse: Warehouse, users: pa.Array, *, as_of: date, days: int
     )
 
 
-def describe(traits: Traits, members: np.ndarray) -> str:
-    """What sets the users of a segment, bool (users,), apart from the others, strongest first."""
+def describe(traits: Traits, members: np.ndarray, *, typical: str | None = None) -> str:
+    """What sets the users of a segment, bool (users,), apart from the others, strongest first.
+
+    Where no habit and no category does, what they turn to: `typical` is the name of their most typical product.
+    """
     told: list[tuple[float, str, str]] = []
     for name, values in traits.habits.items():
         if name == "value" and not traits.has_prices:
@@ -169,7 +172,9 @@ def describe(traits: Traits, members: np.ndarray) -> str:
     category = _category(traits, members)
     if category is not None:
         parts.append(category)
-    return "; ".join(parts) or LIKE_ALL
+    if parts:
+        return "; ".join(parts)
+    return LIKE_ALL if typical is None else f"turns to {typical} and the like, with habits like everybody's"
 
 
 def largest_by_chance(tested: int) -> float:

@@ -127,6 +127,7 @@ def _tables(
         size = int(members.sum())
         typical = typical_items(traits, members)
         ids = traits.item_ids.take(pa.array(typical.items)).to_pylist()
+        named = [str(names.get(item, item)) for item in ids[:ITEMS_NAMED]]
         items += [
             (number + 1, rank, item, *figures)
             for rank, (item, *figures) in enumerate(
@@ -138,8 +139,8 @@ def _tables(
                 "segment": number + 1,
                 "users": size,
                 "share": size / len(segment),
-                "description": describe(traits, members) if size else "nobody now",
-                "typical_items": "; ".join(str(names.get(item, item)) for item in ids[:ITEMS_NAMED]) or None,
+                "description": describe(traits, members, typical=named[0] if named else None) if size else "nobody now",
+                "typical_items": "; ".join(named) or None,
                 "events_a_user": _mean(traits.habits["events"], members),
                 "purchase_days_a_user": _mean(traits.habits["purchase_days"], members),
                 "value_a_user": _mean(traits.habits["value"], members) if traits.has_prices else None,

@@ -4,7 +4,7 @@ import base64
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
@@ -13,6 +13,8 @@ from ecom_pipeline.contracts import Severity, table
 from ecom_pipeline.orchestration import plots
 from ecom_pipeline.orchestration.checks import as_check_result
 from ecom_pipeline.orchestration.lineage import tables_read_by
+from ecom_pipeline.orchestration.observing import SilentObserver
+from ecom_pipeline.orchestration.pictures import mlflow_run
 from ecom_pipeline.orchestration.presentation import (
     IN_THE_REPORT,
     column_schema,
@@ -22,7 +24,9 @@ from ecom_pipeline.orchestration.presentation import (
     sparkline,
     table_metadata,
 )
+from ecom_pipeline.orchestration.resources import Shop
 from ecom_pipeline.quality import CheckResult, TableValidation
+from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.warehouse import open_warehouse
 
@@ -181,3 +185,25 @@ def test_the_sections_that_tables_lead_to_are_in_the_report() -> None:
     template = (files("ecom_pipeline.report") / "template" / "report.html.j2").read_text(encoding="utf-8")
     assert {section for section in IN_THE_REPORT.values() if f'<section id="{section}"' not in template} == set()
     assert {name for name in IN_THE_REPORT if table(name).published_as is None} == set()
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://mlflow.example", "https://mlflow.example/", "sqlite:////var/lib/runs db/mlflow.db"]
+)
+def test_the_run_of_a_version_is_a_link_to_its_server_or_the_commands_that_open_it(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Registry, "tracked_as", lambda registry, version: ("3", "a1b2"))
+    shop = Shop(
+        home=Home(tmp_path),
+        settings=Settings(profile="sample", mlflow_tracking_uri=uri),
+        profile=cast(Any, None),
+        warehouse=cast(Any, None),
+        observer=SilentObserver(),
+    )
+    shown = mlflow_run(shop, cast(Any, None))
+    if uri.startswith("https"):
+        assert shown == dg.MetadataValue.url("https://mlflow.example/#/experiments/3/runs/a1b2")
+    else:
+        assert "mlflow ui --backend-store-uri 'sqlite:////var/lib/runs db/mlflow.db'" in str(shown.value)
+        assert "(http://127.0.0.1:5000/#/experiments/3/runs/a1b2)" in str(shown.value)

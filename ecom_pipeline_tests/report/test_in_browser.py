@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ecom_pipeline.report import write_report
@@ -201,8 +202,48 @@ def test_the_theme_can_be_chosen_against_the_system(page: Page) -> None:
     assert page.run("getComputedStyle(document.body).backgroundColor") == ground
 
 
+def test_every_chart_takes_the_colours_of_the_theme(page: Page) -> None:
+    palette = (
+        "['forecast', 'past', 'violet', 'text', 'soft', 'line']"
+        ".map((name) => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim())"
+    )
+    drawn = (
+        "[...document.querySelectorAll('.chart')].filter((chart) => chart.querySelector('svg'))"
+        ".map((chart) => [chart.id, chart.innerHTML])"
+    )
+    of_light, light = set(page.run(palette)), dict(page.run(drawn))
+    page.click("#theme")
+    of_dark, dark = set(page.run(palette)), dict(page.run(drawn))
+    page.click("#theme")
+    assert len(of_light) == 6
+    assert of_light.isdisjoint(of_dark)
+    assert "reliability-chart" in light
+    for chart, picture in light.items():
+        assert any(colour in picture for colour in of_light), chart
+        assert not any(colour in dark[chart] for colour in of_light), chart
+
+
+def test_no_probability_is_written_as_certain_that_is_not(page: Page, published: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "analytics.duckdb"
+    copy.write_bytes(published.read_bytes())
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("UPDATE next_steps SET p_buys = 0.9996").fetchall()
+        connection.execute("UPDATE purchase_predictions SET probability = 0.0001").fetchall()
+    page.open(write_report(copy, tmp_path / "report.html", currency="EUR").file)
+    told = page.text("#user-card")
+    assert "over 99 %" in told
+    assert "under 0.1 %" in told
+
+
 def test_it_prints_light_whatever_the_screen_shows(page: Page) -> None:
     page.prefer("dark")
+    page.run("window.dispatchEvent(new Event('beforeprint'))")
+    drawings = page.run(
+        "[...document.querySelectorAll('.chart svg')].map((svg) => [svg.getAttribute('width'), svg.style.maxWidth])"
+    )
+    page.run("window.dispatchEvent(new Event('afterprint'))")
+    assert drawings
+    assert all(greatest == f"{width}px" for width, greatest in drawings)
     printed = page.pdf()
     assert printed.startswith(b"%PDF")
     pages = len(re.findall(rb"/Type\s*/Page\b", printed))

@@ -217,6 +217,19 @@ def test_segments_and_next_steps_are_the_published_ones(sections: dict[str, Any]
     assert (user["state_segment"], user["p_buys"]) == (segment, pytest.approx(p_buys, rel=1e-4))
 
 
+def test_a_step_that_nobody_is_expected_to_take_is_left_out_with_a_sentence(published: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(published.read_bytes())
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("UPDATE next_steps SET p_cart = 0.0001, p_favourite = 0.0002").fetchall()
+    page = write_report(copy, tmp_path / "report.html", currency="EUR").file
+    told = data_of(page)["sections"]["next_steps"]
+    assert {row["step"] for row in told["steps"]} == {"nothing", "view", "purchase"}
+    assert told["notes"][-1] == (
+        "Expected of less than one user in all, and left out of the table: marks a favourite, fills the cart."
+    )
+
+
 def test_quality_counts_the_rows_and_the_rules(sections: dict[str, Any]) -> None:
     quality = sections["quality"]
     assert quality["feeds"][0] | {"files": 1} == {

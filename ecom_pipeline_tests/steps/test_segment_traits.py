@@ -71,6 +71,14 @@ def test_a_segment_like_all_others_is_said_to_be_so(traits: Traits) -> None:
     assert describe(traits, np.isin(np.arange(8), [0, 1, 4, 5])) == LIKE_ALL
 
 
+def test_a_segment_apart_by_its_products_alone_is_named_after_them(traits: Traits) -> None:
+    alike = np.isin(np.arange(8), [0, 1, 4, 5])
+    assert describe(traits, alike, typical="Jumbo bag") == (
+        "turns to Jumbo bag and the like, with habits like everybody's"
+    )
+    assert describe(traits, BUYERS, typical="Jumbo bag") == describe(traits, BUYERS)
+
+
 def test_typical_products_are_those_that_others_turn_to_less_often(traits: Traits) -> None:
     found = typical_items(traits, BUYERS)
     assert traits.item_ids.take(pa.array(found.items)).to_pylist() == ["spade"]

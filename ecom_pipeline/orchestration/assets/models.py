@@ -1,4 +1,8 @@
-"""Models: trained when their champion is older than a setting says, judged, registered; a night scores with it."""
+"""Models: trained when their champion is older than a setting says, judged, registered; a night scores with it.
+
+They wait for the ledger of files as well as for what they learn from: files that its checks refuse stop a night before
+anything is trained on their rows, and before anybody has waited for it.
+"""
 
 from collections.abc import Callable
 
@@ -21,7 +25,7 @@ def model_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinitio
             "sales_forecaster",
             _train_forecaster,
             description="One recurrent network over all sales series, with its backtest against the seasonal profile.",
-            deps=["feat_items", "feat_sales_daily", "feat_sales_future"],
+            deps=["feat_items", "feat_sales_daily", "feat_sales_future", "ingest_files"],
             partitions=partitions,
         ),
         _model(
@@ -29,7 +33,7 @@ def model_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinitio
             _train_recommender,
             description="The next-item model over the event sequences, judged on a global temporal split against "
             "popularity and co-visitation; with it the models of purchases and of next steps.",
-            deps=["feat_items", "feat_user_events"],
+            deps=["feat_items", "feat_user_events", "ingest_files"],
             partitions=partitions,
         ),
     ]

@@ -14,6 +14,13 @@ function plain(value) {
 const money = (value) => value === null || value === undefined ? '–' : data.money.before + plain(value) + data.money.after;
 const amount = (value, measure) => measure === 'revenue' ? money(value) : plain(value);
 const percent = (share, digits = 1) => share === null || share === undefined ? '–' : (100 * share).toFixed(digits) + ' %';
+// A probability that is not quite 0 or 1 is not written as if it were.
+const chance = (share, digits = 1) => {
+  const least = 10 ** -(digits + 2);
+  if (share > 0 && share < least / 2) return 'under ' + percent(least, digits);
+  if (share < 1 && share > 1 - least / 2) return 'over ' + percent(1 - least, digits);
+  return percent(share, digits);
+};
 const isoDay = (daysFromNight) => new Date(asOf + daysFromNight * DAY).toISOString().slice(0, 10);
 const shortDay = (iso) => new Date(iso + 'T00:00:00Z').toLocaleDateString('en-GB', {day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC'});
 const weekday = (iso) => new Date(iso + 'T00:00:00Z').toLocaleDateString('en-GB', {weekday: 'short', day: 'numeric', month: 'short', timeZone: 'UTC'});

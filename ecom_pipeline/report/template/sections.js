@@ -238,7 +238,7 @@ function startPaths() {
   const kinds = Object.keys(flows);
   const show = (kind) => {
     const flow = flows[kind];
-    const tints = [colour('forecast'), colour('past'), colour('violet'), colour('baseline'), colour('good')];
+    const tints = ['forecast', 'past', 'violet', 'baseline', 'good'];
     const states = [...new Set(flow.nodes.map((name) => name.replace(/^\d+\. /, '')))];
     draw('paths-chart', () => ({
       label: `Flow of ${plain(flow.visits)} visits. Greatest: ` + flow.links.slice(0, 3).map((link) => `${link.source} to ${link.target}, ${plain(link.visits)}`).join('; '),
@@ -246,7 +246,7 @@ function startPaths() {
         tooltip: {...tooltip(), trigger: 'item', formatter: ({dataType, data: one, value}) => dataType === 'edge' ? `${escaped(one.source)} → ${escaped(one.target)}<br><b>${plain(value)}</b> visits` : `${escaped(one.name)}<br><b>${plain(value)}</b> visits`},
         series: [{
           type: 'sankey', left: 4, right: 92, top: 10, bottom: 10, nodeWidth: 12, nodeGap: 11, draggable: false, emphasis: {focus: 'adjacency'},
-          data: flow.nodes.map((name) => ({name, itemStyle: {color: name === 'bought' ? colour('good') : name === 'left' ? colour('soft') : tints[states.indexOf(name.replace(/^\d+\. /, '')) % tints.length], borderWidth: 0}})),
+          data: flow.nodes.map((name) => ({name, itemStyle: {color: name === 'bought' ? colour('good') : name === 'left' ? colour('soft') : colour(tints[states.indexOf(name.replace(/^\d+\. /, '')) % tints.length]), borderWidth: 0}})),
           links: flow.links.map((link) => ({source: link.source, target: link.target, value: link.visits})),
           lineStyle: {color: 'source', opacity: 0.28, curveness: 0.5},
           label: {color: colour('text'), fontSize: 12, textBorderWidth: 0, formatter: ({name}) => name.replace(/^\d+\. /, '')},

@@ -39,14 +39,20 @@ window.addEventListener('beforeprint', () => {
   printing = true;
   for (const kept of charts.values()) {
     redraw(kept);
-    kept.place.querySelector('svg').setAttribute('viewBox', `0 0 ${kept.chart.getWidth()} ${kept.chart.getHeight()}`);
+    const svg = kept.place.querySelector('svg');
+    svg.setAttribute('viewBox', `0 0 ${kept.chart.getWidth()} ${kept.chart.getHeight()}`);
+    svg.style.maxWidth = `${kept.chart.getWidth()}px`; // on paper no chart is greater than on the screen
   }
 });
 window.addEventListener('afterprint', () => {
   if (themeBefore === undefined) delete root.dataset.theme;
   else root.dataset.theme = themeBefore;
   printing = false;
-  for (const kept of charts.values()) kept.place.querySelector('svg').removeAttribute('viewBox');
+  for (const kept of charts.values()) {
+    const svg = kept.place.querySelector('svg');
+    svg.removeAttribute('viewBox');
+    svg.style.maxWidth = '';
+  }
   redrawAll();
 });
 
