@@ -17,6 +17,9 @@ from ecom_pipeline.cli.printing import printable
 from ecom_pipeline.settings import Home
 
 NOTHING = "No rows: the feeds of this shop, or its nights so far, say nothing of it."
+GAP = 2
+LONGEST_WORD = 16
+"""Characters of a word that a column of an answer never breaks; longer ones fold."""
 
 
 def ask(  # noqa: PLR0917 - options of a command, never passed by position
@@ -62,7 +65,7 @@ def ask(  # noqa: PLR0917 - options of a command, never passed by position
         console.print(asked.reading, style="dim")
     if show_sql:
         console.print(Syntax(asked.sql, "sql", background_color="default"))
-    console.print(_grid(found, rows) if found.rows else NOTHING)
+    console.print(as_text(found, rows=rows, width=console.width) if found.rows else NOTHING)
     if len(found.rows) > rows:
         console.print(f"… and {len(found.rows) - rows:,} more: --rows {len(found.rows)}", style="dim")
 
@@ -116,18 +119,57 @@ def _answer(shop: Home, asked: Analysis) -> Answer:
             ) from None
 
 
-def _grid(found: Answer, rows: int) -> Grid:
-    grid = Grid(box=None, header_style="dim")
+def as_text(found: Answer, *, rows: int, width: int) -> Grid:
+    """The answer as a table where the terminal is wide enough for its words and figures, else row by row."""
     shown = found.rows[:rows]
     told = [[printable(cell(value)) for value in row] for row in shown]
-    for place, column in enumerate(found.columns):
-        is_text = any(isinstance(row[place], str) for row in shown)
-        words = column.split("_")  # a heading may wrap between its words; figures and days are not broken
-        longest = [*words, *(() if is_text else (row[place] for row in told))]
+    headings = [column.replace("_", " ") for column in found.columns]
+    columns = [[heading, *(row[place] for row in told)] for place, heading in enumerate(headings)]
+    widths = _widths(columns, width)
+    if widths is None:
+        return _row_by_row(headings, told, width)
+    grid = Grid(box=None, header_style="dim", padding=(0, GAP, 0, 0), pad_edge=False)
+    for place, heading in enumerate(headings):
         is_number = all(isinstance(row[place], int | float | None) for row in shown)
-        grid.add_column(
-            " ".join(words), justify="right" if is_number else "left", min_width=max(map(len, longest)), overflow="fold"
-        )
+        grid.add_column(heading, justify="right" if is_number else "left", width=widths[place], overflow="fold")
     for row in told:
         grid.add_row(*map(Text, row))
+    return grid
+
+
+def _widths(columns: list[list[str]], width: int) -> list[int] | None:
+    """A width for each column that breaks no word of up to LONGEST_WORD characters; None if there is no room."""
+    widths = [min(max(len(word) for text in texts for word in text.split(" ")), LONGEST_WORD) for texts in columns]
+    full = [max(map(len, texts)) for texts in columns]
+    spare = width - sum(widths) - GAP * len(columns)
+    if spare < 0:
+        return None
+    for _ in range(spare):
+        missing = [wanted - given for wanted, given in zip(full, widths, strict=True)]
+        if max(missing) <= 0:
+            break
+        widths[missing.index(max(missing))] += 1
+    return widths
+
+
+def _row_by_row(headings: list[str], told: list[list[str]], width: int) -> Grid:
+    """Each row as its first cell and the names and values of the others, filled into lines between them."""
+    grid = Grid.grid(padding=(0, GAP, 0, 0))
+    first_width = min(max(len(first) for first in (headings[0], *(row[0] for row in told))), width // 3)
+    grid.add_column(width=first_width, overflow="fold")
+    grid.add_column(width=width - first_width - GAP, overflow="fold")
+    grid.add_row(Text(headings[0], style="dim"))
+    for first, *others in told:
+        filled, room = Text(), 0
+        for heading, value in zip(headings[1:], others, strict=True):
+            length = len(heading) + 1 + len(value) + GAP
+            if not value:
+                continue
+            if filled and length - GAP > room:
+                filled.append("\n")
+            if not filled or length - GAP > room:
+                room = width - first_width - GAP
+            filled.append(f"{heading} ", style="dim").append(value + " " * min(GAP, max(room - length + GAP, 0)))
+            room -= length
+        grid.add_row(Text(first, style="bold"), filled)
     return grid

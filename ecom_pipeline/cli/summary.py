@@ -1,6 +1,9 @@
 """What a night comes down to: a dozen figures and three queries, all read from the published file."""
 
 import json
+import shlex
+import shutil
+import sys
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -11,7 +14,7 @@ from rich.table import Table as Grid
 
 from ecom_pipeline.orchestration.running import NightRun
 
-ROWS_SHOWN = 5
+PROGRAM = "ecom-pipeline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,13 @@ WHERE as_of = (SELECT max(as_of) FROM sales_forecasts) AND level = 'total' AND m
 ORDER BY target_date LIMIT 7""",
     ),
     (
-        "Who is about to buy what?",
-        """SELECT p.user_id, i.name AS product, round(p.probability, 3) AS probability, p.window_days
-FROM purchase_predictions p LEFT JOIN items i USING (item_id)
-WHERE p.as_of = (SELECT max(as_of) FROM purchase_predictions)
-ORDER BY p.probability DESC, p.user_id, p.item_id LIMIT 5""",
+        "Who is about to buy, and what above all?",
+        """SELECT n.user_id, round(n.p_buys, 3) AS p_buys, n.window_days AS days, i.name AS likeliest,
+  round(p.probability, 3) AS p_buys_it
+FROM next_steps n JOIN purchase_predictions p USING (as_of, user_id) LEFT JOIN items i USING (item_id)
+WHERE as_of = (SELECT max(as_of) FROM next_steps)
+QUALIFY row_number() OVER (PARTITION BY n.user_id ORDER BY p.probability DESC, p.item_id) = 1
+ORDER BY n.p_buys DESC, n.user_id LIMIT 5""",
     ),
     (
         "What to show one of the most active users next, and why?",
@@ -191,14 +196,27 @@ def print_summary(console: Console, summary: NightSummary, run: NightRun) -> Non
         )
     if summary.accuracy:
         console.print(_accuracy_grid(summary.accuracy))
-    console.print(
-        f"\nTry, with [bold]duckdb -readonly {summary.published_file}[/bold] or any DuckDB client:", soft_wrap=True
-    )
+    asked = f"{command()} ask --home {shlex.quote(str(_from_here(Path(summary.published_file).parents[1])))}"
+    console.print(f"\nTry, with [bold]{asked} --sql '…'[/bold] or any DuckDB client from 1.4 on:", soft_wrap=True)
     for query in summary.queries:
-        console.print(f"\n[bold]{query.question}[/bold]\n{query.sql};")
+        console.print(f"\n[bold]{query.question}[/bold]\n{query.sql};", soft_wrap=True)
         console.print(_answer_grid(query))
-    home = Path(summary.published_file).parents[1]
-    console.print(f"\nWhat else people ask: [bold]ecom-pipeline ask --home {home}[/bold]", soft_wrap=True)
+    console.print(f"\nWhat else people ask: [bold]{asked}[/bold]", soft_wrap=True)
+
+
+def command() -> str:
+    """How this program is called: by its name where the shell finds it, else by its path."""
+    program = Path(sys.argv[0])
+    if program.name != PROGRAM or shutil.which(PROGRAM) is not None:
+        return PROGRAM
+    return shlex.quote(str(_from_here(program)))
+
+
+def _from_here(path: Path) -> Path:
+    """The path from the current folder, where it lies in it."""
+    here = Path.cwd()
+    absolute = here / path
+    return absolute.relative_to(here) if absolute.is_relative_to(here) and absolute != here else path
 
 
 def _accuracy_grid(accuracy: tuple[Accuracy, ...]) -> Grid:

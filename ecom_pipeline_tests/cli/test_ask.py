@@ -1,13 +1,16 @@
 """`ask`: the analysts' questions from the terminal, and queries that can change nothing."""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from ecom_pipeline.analyses import analyses
+from ecom_pipeline.analyses import Answer, analyses
 from ecom_pipeline.cli import app
+from ecom_pipeline.cli.ask import as_text
 
 
 def ask(*arguments: str | Path) -> Result:
@@ -67,3 +70,47 @@ def test_a_home_without_a_night_says_how_to_run_one(tmp_path: Path) -> None:
     done = ask("1", "--home", tmp_path)
     assert done.exit_code == 4
     assert "Run one with: ecom-pipeline nightly" in done.stderr
+
+
+WIDE = Answer(
+    columns=("user_id", "buyers_expected", "segment", "likeliest", "bought_for", "reason"),
+    rows=(
+        (
+            "C00137",
+            137.7,
+            "cannot lose them",
+            "favourite",
+            10132.82,
+            "you bought Kestrel charcoal, 3 kg before",
+        ),
+        ("C01451", 137.7, "hibernating", "nothing", 3261.12, "people with a taste like yours bought it"),
+    ),
+)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 132])
+def test_an_answer_fits_the_terminal_without_a_broken_word_or_a_lost_column(width: int) -> None:
+    written = io.StringIO()
+    Console(file=written, width=width).print(as_text(WIDE, rows=20, width=width))
+    lines = written.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    words = written.getvalue().split()
+    for row in WIDE.rows:
+        for value in row:
+            for word in str(value).split():
+                assert word in words
+    for column in WIDE.columns:
+        for word in column.split("_"):
+            assert word in words
+
+
+def test_what_does_not_fit_as_a_table_is_told_row_by_row() -> None:
+    def shown(width: int) -> list[str]:
+        written = io.StringIO()
+        Console(file=written, width=width).print(as_text(WIDE, rows=1, width=width))
+        return [line.rstrip() for line in written.getvalue().splitlines()]
+
+    assert shown(50)[:2] == ["user id", "C00137   buyers expected 137.7"]
+    assert shown(50)[2] == "         segment cannot lose them"
+    assert shown(80)[0].split() == ["user", "buyers", "bought"]
+    assert sum(line.startswith("C00137") for line in shown(80)) == 1
