@@ -120,6 +120,12 @@ def raise_for(run: NightRun) -> None:
             ExitCode.BLOCKED,
         )
     failure = next(failure for failure in run.failures if not failure.blocked)
+    if run.interrupted and failure.step != REPORT_STEP:
+        raise CommandError(
+            f"The night of {run.as_of} was stopped in {failure.step}. Nothing was published; what analysts read stays "
+            "as it was. Run it again when you like: what is loaded and trained by now is found.",
+            ExitCode.INTERRUPTED,
+        )
     outcome = (
         "What analysts read was published; only its report is that of the night before."
         if failure.step == REPORT_STEP

@@ -28,15 +28,17 @@ NO_CONSOLE_LOG: dict[str, Any] = {"loggers": {"console": {"config": {"log_level"
 NO_ROOM = "No space left on device"
 NO_ROOM_BYTES = 1 << 20
 BLOCKED_BY_CHECK = "DagsterAssetCheckFailedError"
+INTERRUPTED = frozenset({"DagsterExecutionInterruptedError", "KeyboardInterrupt"})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One step that failed; `blocked` tells a failed check from a failed step."""
+    """One step that failed; `blocked` tells a failed check from a failed step, `interrupted` one that was stopped."""
 
     step: str
     message: str
     blocked: bool
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class NightRun:
     def blocked(self) -> bool:
         """Whether a check, and nothing but checks, kept it from being published."""
         return bool(self.failures) and all(failure.blocked for failure in self.failures)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped it."""
+        return any(failure.interrupted for failure in self.failures)
 
 
 def steps_of_a_night(home: Home) -> int:
@@ -159,12 +166,24 @@ def _failures(events: Sequence[dg.DagsterEvent], *, is_full: bool) -> tuple[Fail
                     step=event.step_key or "",
                     message=said(_said_first(error) or ""),
                     blocked=error is not None and error.cls_name == BLOCKED_BY_CHECK,
+                    interrupted=_is_interrupt(error),
                 )
             )
         elif event.event_type_value == "PIPELINE_FAILURE" and not found:
-            message = _said_first(event.job_failure_data.error) or event.message or ""
-            found.append(Failure(step="start of the run", message=said(message), blocked=False))
+            error = event.job_failure_data.error
+            message = _said_first(error) or event.message or ""
+            found.append(
+                Failure(step="start of the run", message=said(message), blocked=False, interrupted=_is_interrupt(error))
+            )
     return tuple(found)
+
+
+def _is_interrupt(error: Any) -> bool:
+    while error is not None:
+        if error.cls_name in INTERRUPTED:
+            return True
+        error = error.cause
+    return False
 
 
 def _said_first(error: Any) -> str | None:
