@@ -214,9 +214,11 @@ FEATURE_DAYS = Table(
     columns=(
         Column("table_name", "VARCHAR", "Feature table.", nullable=False),
         Column("day", "DATE", "Day of the rows that it reads.", nullable=False),
-        Column("stamp", "VARCHAR", "Number of the rows and sum of their hashes.", nullable=False),
+        Column("bucket", "INTEGER", "Which of the users' rows it is about.", nullable=False),
+        Column("stamp", "VARCHAR", "Of these rows: equal stamps, equal rows. Null: it reads none."),
+        Column("reach", "DATE", "Earliest day of the sessions that may end on the day, where it reads sessions."),
     ),
-    key=("table_name", "day"),
+    key=("table_name", "day", "bucket"),
 )
 
 RESCORED_USERS = Table(

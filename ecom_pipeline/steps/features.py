@@ -3,10 +3,9 @@
 What belongs here: building `feat_*` tables from their SQL files. What a table holds is said by its SQL and contract.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Any
 
 import pyarrow as pa
 
@@ -15,8 +14,7 @@ from ecom_pipeline.calendar import shop_calendar
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources.profile import SourceProfile
 from ecom_pipeline.steps.refreshing import refresh
-from ecom_pipeline.warehouse import Warehouse, sql_text
-from ecom_pipeline.warehouse.sql_files import parameters_of
+from ecom_pipeline.warehouse import Warehouse
 
 FEATURE_INPUTS: dict[str, tuple[str, ...]] = {
     "feat_items": (),
@@ -66,7 +64,7 @@ def build_feature(
         else None
     )
     with _calendar(warehouse, days):
-        return refresh(warehouse, contracts.table(table_name), _named_in(table_name, parameters), as_of=as_of)
+        return refresh(warehouse, contracts.table(table_name), parameters, as_of=as_of)
 
 
 def orders_tell_purchases(warehouse: Warehouse, *, as_of: date) -> bool:
@@ -76,12 +74,6 @@ def orders_tell_purchases(warehouse: Warehouse, *, as_of: date) -> bool:
             "SELECT count(*) > 0 FROM core_events WHERE feed = 'orders' AND event_date <= :as_of", {"as_of": as_of}
         )
     )
-
-
-def _named_in(table_name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Those parameters that the table's SQL names."""
-    wanted = parameters_of(sql_text("features", table_name))
-    return {name: value for name, value in parameters.items() if name in wanted}
 
 
 def require_night(warehouse: Warehouse, table_name: str, *, as_of: date) -> None:

@@ -1,6 +1,31 @@
 -- Sessions and users by how far they came: on the day, and users also within the window after it. A session belongs to
 -- the day on which it began. Positions tell what came after what; times alone would not. Returns are no visits.
-WITH steps AS (
+-- Days before :since are left out.
+WITH returns AS (
+  SELECT user_id, session_number, count(*) AS returns
+  FROM feat_user_events
+  WHERE event = 'return'
+  GROUP BY user_id, session_number
+),
+first_days AS (
+  SELECT s.user_id, min(s.session_date) AS first_day
+  FROM feat_sessions AS s
+  LEFT JOIN returns AS r ON s.user_id = r.user_id AND s.session_number = r.session_number
+  WHERE r.returns IS NULL OR r.returns < s.events
+  GROUP BY s.user_id
+),
+sessions AS (
+  SELECT
+    s.user_id,
+    s.session_number,
+    s.session_date AS date,
+    coalesce(s.channel, 'unknown') AS channel,
+    CASE WHEN s.session_date = f.first_day THEN 'new' ELSE 'returning' END AS user_type
+  FROM feat_sessions AS s
+  JOIN first_days AS f ON s.user_id = f.user_id
+  WHERE s.session_date >= :since
+),
+steps AS (
   SELECT
     e.user_id,
     e.session_number,
@@ -10,7 +35,7 @@ WITH steps AS (
     max(CASE WHEN e.event = 'purchase' THEN e.position END) AS last_purchase
   FROM feat_user_events AS e
   LEFT JOIN feat_items AS i ON e.item_id = i.item_id
-  WHERE e.event <> 'return'
+  WHERE e.event <> 'return' AND e.event_date >= :since
   GROUP BY e.user_id, e.session_number, i.category
 ),
 visits AS (
@@ -19,18 +44,6 @@ visits AS (
     min(first_view) AS first_view, max(last_cart) AS last_cart, max(last_purchase) AS last_purchase
   FROM steps
   GROUP BY user_id, session_number
-),
-sessions AS (
-  SELECT
-    s.user_id,
-    s.session_number,
-    s.session_date AS date,
-    coalesce(s.channel, 'unknown') AS channel,
-    CASE
-      WHEN s.session_date = min(s.session_date) OVER (PARTITION BY s.user_id) THEN 'new' ELSE 'returning'
-    END AS user_type
-  FROM feat_sessions AS s
-  JOIN visits AS v ON s.user_id = v.user_id AND s.session_number = v.session_number
 ),
 session_steps AS (
   SELECT user_id, session_number, 'total' AS level, 'total' AS series_id, first_view, last_cart, last_purchase

@@ -9,6 +9,7 @@ from ecom_pipeline.orchestration.pictures import nothing
 from ecom_pipeline.orchestration.presentation import place_in_report, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
+from ecom_pipeline.steps.refreshing import made_of
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
 
 PICTURES = {
@@ -40,6 +41,7 @@ def _trajectory(declared: Table, partitions: dg.PartitionsDefinition) -> dg.Asse
                 **table_metadata(shop.warehouse, declared, as_of=step.as_of),
                 **place_in_report(shop.home, declared.name, step.as_of),
                 **PICTURES.get(declared.name, nothing)(shop, step),
+                **({} if declared.by_night else {"made anew": made_of(shop.warehouse, declared.name)}),
                 **step.figures,
             }
         )
