@@ -38,6 +38,24 @@ def test_a_notebook_runs_from_its_first_cell_to_its_last(
     assert names["made"]["wape"].iloc[0] > 0
 
 
+def test_the_home_of_the_first_hour_is_found_from_the_folder_of_the_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People export ECOM_PIPELINE_HOME=data in the clone; a notebook runs in its own folder."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "docs" / "notebooks").mkdir(parents=True)
+    (tmp_path / "data" / "published").mkdir(parents=True)
+    make_shop(tmp_path / "data" / "published" / "analytics.duckdb")
+    monkeypatch.chdir(tmp_path / "docs" / "notebooks")
+    monkeypatch.setenv("ECOM_PIPELINE_HOME", "data")
+    matplotlib.use("Agg")
+    first = next(cell for cell in read(FOLDER / "first-look.ipynb")["cells"] if cell["cell_type"] == "code")
+    names: dict[str, Any] = {}
+    exec(compile("".join(first["source"]), "first-look.ipynb, first cell", "exec"), names)  # noqa: S102 - ours
+    names["shop"].close()
+    assert names["home"] == tmp_path / "data"
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda file: file.stem)
 def test_a_notebook_is_of_format_four_without_outputs(notebook: Path) -> None:
     found = read(notebook)
