@@ -32,6 +32,7 @@ The queries are files in `sql/analyses/`; what the tables and columns mean is to
 [data dictionary](data-dictionary.md). The answers below are those of the sample shop, whose people, products and sales
 are **synthetic**: they show what an answer looks like and are no finding about any real shop. At most {rows} rows of
 each are shown. They are as of the last of these nights: {nights}.
+Times are those of a machine with other work beside it.
 Made by `python -m ecom_pipeline.analyses data/published/analytics.duckdb docs/analyses.md`.
 """
 

@@ -82,13 +82,26 @@ def test_an_answer_of_several_rows_is_in_a_fixed_order(
 def test_a_week_of_four_units_a_day_is_twenty_eight(answers: dict[str, Answer]) -> None:
     first = named_rows(answers["what_sells_next_week"])[0]
     assert first["item_id"] == "i0"
-    # Above the mean each day has 2 units; two days k apart go together by .5^k: the sum of the 49 pairs is 17.03.
+    # Above and below the mean each day has 2 units; two days k apart go together by .5^k: the 49 pairs sum to 17.03.
     assert (first["expected_units"], first["low_units"], first["high_units"]) == (
         28.0,
-        14.0,
+        round(28 - 2 * 17.03**0.5, 1),
         round(28 + 2 * 17.03**0.5, 1),
     )
     assert first["units_last_7_days"] == 28.0
+
+
+def test_a_day_on_which_more_came_back_than_was_sold_is_told_as_such(shop: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(shop.read_bytes())
+    (analysis,) = [one for one in ALL if one.name == "what_did_we_get_wrong"]
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute(
+            "UPDATE sales_forecast_accuracy SET actual = -9, abs_error = 13 WHERE series_id = 'i3'"
+        ).fetchall()
+        reasons = {row["item_id"]: row["reason"] for row in named_rows(answer(connection, analysis))}
+    assert reasons["i3"] == "more came back than was sold"
+    assert reasons["i4"] != reasons["i3"]
 
 
 def test_every_day_ahead_has_the_last_such_weekday_beside_it(answers: dict[str, Answer]) -> None:
@@ -101,6 +114,39 @@ def test_only_the_product_that_stopped_selling_is_dying(answers: dict[str, Answe
     (row,) = named_rows(answers["which_products_are_dying"])
     assert (row["item_id"], row["units_last_28_days"], row["days_since_sale"]) == ("i9", 0.0, 41)
     assert row["usual_units"] == 128.0  # three times 28 days: 12 of promotion with 8 units, 72 others with 4
+
+
+def test_a_fall_that_chance_explains_is_no_dying(shop: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(shop.read_bytes())
+    (analysis,) = [one for one in ALL if one.name == "which_products_are_dying"]
+    with duckdb.connect(str(copy)) as connection:
+        day = "date_diff('day', DATE '2025-06-30', date)"
+        connection.execute(  # 7 in 28 days, as usual
+            f"UPDATE sales_daily SET quantity = CASE WHEN {day} % 4 = 0 THEN 1 ELSE 0 END WHERE series_id = 'i8'"
+        ).fetchall()
+        connection.execute(f"UPDATE sales_daily SET quantity = 0 WHERE series_id = 'i8' AND {day} > -20").fetchall()
+        connection.execute("UPDATE sales_forecasts SET mean = 0.1 WHERE series_id = 'i8'").fetchall()
+        found = {row["item_id"] for row in named_rows(answer(connection, analysis))}
+        connection.execute(f"UPDATE sales_daily SET quantity = 0 WHERE series_id = 'i8' AND {day} > -28").fetchall()
+        found_without_any = {row["item_id"] for row in named_rows(answer(connection, analysis))}
+    assert found == {"i9"}  # two of seven left
+    assert found_without_any == {"i8", "i9"}
+
+
+def test_products_that_miss_most_sales_by_their_views_come_first(shop: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(shop.read_bytes())
+    (analysis,) = [one for one in ALL if one.name == "what_is_looked_at_and_not_bought"]
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("UPDATE sales_daily SET quantity = 1 WHERE series_id = 'i3'").fetchall()  # many views
+        connection.execute("UPDATE sales_daily SET quantity = 0, views = 2 WHERE series_id = 'i6'").fetchall()
+        rows = named_rows(answer(connection, analysis))
+    in_group_0 = [row["item_id"] for row in rows if row["category"] == "group 0"]
+    assert in_group_0.index("i3") < in_group_0.index("i6")
+    for row in rows:
+        expected = row["views"] * row["of_its_category"] / 100  # type: ignore[operator]
+        assert row["missing_units"] == pytest.approx(expected - row["units"], abs=0.2)  # type: ignore[operator]
 
 
 def test_a_promotion_that_doubles_the_units_has_an_uplift_of_two(answers: dict[str, Answer]) -> None:
@@ -240,7 +286,7 @@ def test_the_page_holds_each_question_its_sql_and_its_answer(shop: Path) -> None
         assert f"\n## {analysis.number}. {analysis.question}\n" in page
         assert analysis.sql in page
     assert "| item_id | name | expected_units |" in page
-    assert "| i0 | Item 0 | 28 | 14 | 36.3 | 28 | 28 | lstm |" in page
+    assert "| i0 | Item 0 | 28 | 19.7 | 36.3 | 28 | 28 | lstm |" in page
     assert f"… and {9 - ROWS_SHOWN} more row." in page
 
 
@@ -268,3 +314,13 @@ def test_the_page_in_the_docs_has_these_questions_and_this_sql() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert re.findall(r"^## \d+\. (.+)$", page, re.MULTILINE) == [analysis.question for analysis in ALL]
     assert re.findall(r"```sql\n(.+?)\n```", page, re.DOTALL) == [analysis.sql for analysis in ALL]
+
+
+def test_documents_count_the_questions_right() -> None:
+    tens = {2: "twenty", 3: "thirty", 4: "forty"}
+    ones = ("", "-one", "-two", "-three", "-four", "-five", "-six", "-seven", "-eight", "-nine")
+    count = tens[len(ALL) // 10] + ones[len(ALL) % 10]
+    counted = re.compile(r"\b((?:twenty|thirty|forty)(?:-\w+)?) questions", re.IGNORECASE)
+    documents = [PAGE.parents[1] / "README.md", *PAGE.parent.glob("*.md"), *PAGE.parent.glob("notebooks/*.ipynb")]
+    said = {found.lower() for file in documents for found in counted.findall(file.read_text(encoding="utf-8"))}
+    assert said == {count}

@@ -1,8 +1,9 @@
 -- Question: Which products are dying?
--- Reading: Products that sold at most half of their usual in the last 28 days, and of which at most three fifths of it are expected
---   in the next. usual_units is their mean of 28 days over the twelve weeks before, days out of stock left out; days_since_sale counts
---   from the latest night. ends_on is a last day on sale that the shop has announced; a stock of 0 tells of a product that is
---   missing rather than dying, and stock beside a dying product is what to clear. A season that ends looks the same.
+-- Reading: Products that sold at most half of their usual in the last 28 days, a fall beyond chance (two standard errors of such a
+--   count), and of which at most three fifths of it are expected in the next. usual_units is their mean of 28 days over the twelve
+--   weeks before, days out of stock left out; days_since_sale counts from the latest night. ends_on is a last day on sale that the
+--   shop has announced; a stock of 0 tells of a product that is missing rather than dying, and stock beside a dying product is
+--   what to clear. A season that ends looks the same.
 WITH night AS (
   SELECT max(date) AS as_of FROM sales_daily WHERE level = 'total'
 ),
@@ -43,6 +44,7 @@ LEFT JOIN items AS i ON s.series_id = i.item_id
 LEFT JOIN expected AS e ON s.series_id = e.series_id
 WHERE s.usual_units >= 5
   AND coalesce(s.units_now, 0) <= 0.5 * s.usual_units
+  AND s.usual_units - coalesce(s.units_now, 0) > 2 * sqrt(s.usual_units)
   AND coalesce(e.units, 0) <= 0.6 * s.usual_units
 ORDER BY s.lost_revenue DESC NULLS LAST, item_id
 LIMIT 20

@@ -2,7 +2,7 @@
 -- Reading: The twenty largest misses of products, forecast at most seven days before. A positive error means that more was sold
 --   than forecast. within_interval tells whether the day was within what the forecast had said to be likely: if so, it was bad luck
 --   rather than a mistake. The reason is only what the data can tell: a product that is new or ran out the day before or after, a
---   promotion, a holiday, a day on which the whole shop went the same way.
+--   promotion, a holiday, a day on which the whole shop went the same way, or on which more came back than was sold.
 WITH night AS (
   SELECT max(target_date) AS last_day FROM sales_forecast_accuracy
 ),
@@ -42,6 +42,7 @@ SELECT
     WHEN s.on_promotion THEN 'promotion'
     WHEN s.is_holiday THEN 'holiday'
     WHEN (m.actual > m.mean AND t.actual > t.p90) OR (m.actual < m.mean AND t.actual < t.p10) THEN 'whole shop'
+    WHEN m.actual < 0 THEN 'more came back than was sold'
     ELSE 'not known'
   END AS reason
 FROM misses AS m

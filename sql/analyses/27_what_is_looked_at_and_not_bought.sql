@@ -1,6 +1,7 @@
 -- Question: Which products are looked at a lot and hardly bought?
--- Reading: Products with at least 50 views in the last 28 days, the lowest purchase rate first. units_per_100_views
---   of the whole category stands beside it: far below it, the price, the pictures or the stock may be wrong.
+-- Reading: Products with at least 50 views in the last 28 days that sell less by their views than their category does, those first
+--   that miss most: missing_units is how many more would have been sold at the rate of the category. The price, the pictures or the
+--   stock may be wrong. What is dear, or bought once in years, is looked at more often in any shop.
 WITH night AS (
   SELECT max(date) AS as_of FROM sales_daily WHERE level = 'total'
 ),
@@ -20,10 +21,11 @@ SELECT
   r.carts,
   r.units,
   round(100 * r.units / r.views, 2) AS units_per_100_views,
-  round(100 * c.units / nullif(c.views, 0), 2) AS of_its_category
+  round(100 * c.units / c.views, 2) AS of_its_category,
+  round(r.views * c.units / c.views - r.units, 1) AS missing_units
 FROM recent AS r
-LEFT JOIN items AS i ON r.series_id = i.item_id
-LEFT JOIN recent AS c ON c.level = 'category' AND c.series_id = i.category
-WHERE r.level = 'product' AND r.views >= 50
-ORDER BY units_per_100_views, r.views DESC, item_id
+JOIN items AS i ON r.series_id = i.item_id
+JOIN recent AS c ON c.level = 'category' AND c.series_id = i.category AND c.views > 0
+WHERE r.level = 'product' AND r.views >= 50 AND r.units < r.views * c.units / c.views
+ORDER BY missing_units DESC, r.views DESC, item_id
 LIMIT 20
