@@ -6,7 +6,7 @@ HOME_DIR := data
 PYTHON ?= $(firstword $(foreach candidate,python3.13 python3.12 python3.11 python3 python,$(shell \
 	$(candidate) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(candidate)")' 2>/dev/null)))
 
-.PHONY: nightly ui test test-spark check docs install install-spark lock clean
+.PHONY: nightly ui test test-spark test-postgres check docs install install-spark install-postgres lock clean
 .DEFAULT_GOAL := nightly
 
 nightly: install ## One night of the sample shop (synthetic data), with a summary at the end
@@ -22,6 +22,9 @@ test: install ## Every test
 
 test-spark: install-spark ## The tests on a real standalone Spark cluster (needs Java 17)
 	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark
+
+test-postgres: install-postgres ## The test with a PostgreSQL server of its own (needs initdb and pg_ctl)
+	@ECOM_REQUIRE_POSTGRES=1 $(BIN)/python -m pytest -m postgres ecom_pipeline_tests/operations
 
 check: install ## Lint, format and types
 	@$(BIN)/ruff check .
@@ -47,12 +50,19 @@ $(VENV)/.installed-spark: $(VENV)/.installed requirements-spark.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt
 	@touch $@
 
-lock: ## Compile requirements.txt and requirements-spark.txt anew from pyproject.toml (needs uv)
+install-postgres: $(VENV)/.installed-postgres ## dagster-postgres, for a history of runs in PostgreSQL
+
+$(VENV)/.installed-postgres: $(VENV)/.installed requirements-postgres.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-postgres.txt
+	@touch $@
+
+lock: ## Compile requirements.txt and those of the extras anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 		--extra dev --extra complete-journey pyproject.toml --output-file requirements.txt
-	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
+	@for extra in spark postgres; do \
+		$(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]])' $$extra \
 		| uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
-		--constraint requirements.txt - --output-file requirements-spark.txt
+		--constraint requirements.txt - --output-file requirements-$$extra.txt; done
 
 clean: ## Remove the environment and the sample shop's home; data/sample stays
 	@rm -rf $(VENV) data/landing data/warehouse data/models data/published data/reports data/logs data/privacy data/.dagster data/settings.yaml

@@ -14,6 +14,7 @@ import duckdb
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES
 from ecom_pipeline.documents import DocumentError
+from ecom_pipeline.orchestration.instance import instance_of
 from ecom_pipeline.quality.ledger import LOST_ROWS
 from ecom_pipeline.registry.folders import INCOMING, checksums
 from ecom_pipeline.registry.manifest import MANIFEST_FILE, MODEL_NAMES, Manifest
@@ -218,7 +219,19 @@ def _dagster(home: Home) -> Iterator[Finding]:
                 f"Move {home.dagster_home} aside except dagster.yaml: the history of runs is lost, results are not.",
             )
             return
-    yield Finding("dagster", "ok", f"{len(databases)} databases of runs and events are whole")
+    try:
+        with instance_of(home) as instance:
+            runs = instance.get_runs_count()
+    except Exception as error:  # each storage raises its own; whatever it is, it is the finding
+        said = str(error).strip().splitlines()[0]
+        yield Finding(
+            "dagster",
+            "damaged",
+            f"the history of runs cannot be read: {said}",
+            f"See to the database that {home.dagster_home / 'dagster.yaml'} names; no night runs without it.",
+        )
+        return
+    yield Finding("dagster", "ok", f"{len(databases)} databases of the home are whole; {runs:,} runs are known")
 
 
 def _sqlite_trouble(file: Path) -> str | None:

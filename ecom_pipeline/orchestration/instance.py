@@ -8,7 +8,8 @@ from ecom_pipeline.settings import Home
 
 INSTANCE_FILE = "dagster.yaml"
 INSTANCE_CONFIG = """\
-# Dagster's own settings for this shop. Runs, schedules and events are kept in SQLite files beside this file.
+# Dagster's own settings for this shop. Runs, schedules and events are kept in SQLite files beside this file;
+# docs/operating.md says how to keep them in PostgreSQL.
 telemetry:
   enabled: false
 nux:
@@ -47,6 +48,15 @@ def write_instance(home: Home) -> None:
     file = home.dagster_home / INSTANCE_FILE
     if not file.exists():
         file.write_text(INSTANCE_CONFIG, encoding="utf-8")
+
+
+def run_databases(home: Home) -> tuple[str, ...]:
+    """Addresses (URLs, with passwords) of the PostgreSQL databases in which the operator's dagster.yaml has Dagster
+    keep runs, events and schedules; none where they are files in the home."""
+    with instance_of(home) as instance:
+        storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+        found = [getattr(storage, "postgres_url", None) for storage in storages]
+    return tuple(dict.fromkeys(url for url in found if url is not None))
 
 
 def instance_of(home: Home) -> AbstractContextManager[dg.DagsterInstance]:

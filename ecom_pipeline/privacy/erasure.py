@@ -16,6 +16,8 @@ from pathlib import Path
 import duckdb
 
 from ecom_pipeline.contracts import ALL_TABLES, literal
+from ecom_pipeline.orchestration.instance import run_databases
+from ecom_pipeline.privacy.databases import erase_from_database
 from ecom_pipeline.privacy.forgotten import Forgotten, add_to_list, privacy_folder
 from ecom_pipeline.privacy.pseudonyms import hash_key
 from ecom_pipeline.privacy.traces import (
@@ -91,6 +93,7 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         Storage(Path(settings.spark_storage)).clear()  # the next night exports what is left
     places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
     places |= erase_from_history(home.root / ARCHIVE, user_id)
+    in_databases = sum(erase_from_database(url, user_id) for url in run_databases(home))
     if report_beside(home.published_file).exists():
         nightly_report(home, currency=profile.shop.currency)
     remaining = tuple(path.relative_to(home.root).as_posix() for path in files_with(home.root, user_id))
@@ -99,10 +102,10 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         asked_at=asked_at.isoformat(timespec="seconds"),
         rows_in_landing=in_landing,
         rows_in_warehouse=in_warehouse,
-        places_in_history=sum(places.values()),
+        places_in_history=sum(places.values()) + in_databases,
         models=models,
         remaining=remaining,
-        not_covered=_not_covered(settings),
+        not_covered=_not_covered(settings, in_database=bool(in_databases)),
         seconds=round((datetime.now(UTC) - asked_at).total_seconds(), 1),
     )
     return receipt, _write(home, receipt)
@@ -273,11 +276,13 @@ def _rewrite_warehouse(home: Home) -> None:
         shutil.rmtree(file.parent / "spill", ignore_errors=True)
 
 
-def _not_covered(settings: Settings) -> tuple[str, ...]:
+def _not_covered(settings: Settings, *, in_database: bool) -> tuple[str, ...]:
     told = [
         "backups made before: they hold the person until they are deleted or replaced",
         "copies outside the home: what analysts copied out of the published file, and the shop's own systems",
     ]
+    if in_database:
+        told.append("the write-ahead log and the backups of the PostgreSQL server that keeps the history of runs")
     if settings.mlflow_tracking_uri is not None:
         told.append("files of models on the MLflow server; they hold weights and products, no ids of users")
     return tuple(told)
