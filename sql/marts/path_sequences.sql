@@ -1,52 +1,44 @@
 -- Paths of the sessions of the period: to the first purchase, or to the end where nothing was bought.
 -- Returns are no steps of a visit.
-WITH events AS (
-  SELECT
-    e.user_id,
-    e.session_number,
-    e.position,
-    e.event,
-    i.category,
-    min(CASE WHEN e.event = 'purchase' THEN e.position END) OVER (
-      PARTITION BY e.user_id, e.session_number
-    ) AS first_purchase
-  FROM feat_user_events AS e
-  JOIN feat_sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
-  LEFT JOIN feat_items AS i ON e.item_id = i.item_id
-  WHERE s.session_date >= :trajectory_since AND e.event <> 'return'
+WITH sessions AS (
+  SELECT s.user_id, s.session_number, p.first_purchase
+  FROM feat_sessions AS s
+  LEFT JOIN (
+    SELECT user_id, session_number, min(position) AS first_purchase
+    FROM feat_user_events
+    WHERE event = 'purchase'
+    GROUP BY user_id, session_number
+  ) AS p ON s.user_id = p.user_id AND s.session_number = p.session_number
+  WHERE s.session_date >= :trajectory_since
 ),
 told AS (
-  SELECT
-    user_id, session_number, position, event, category,
-    CASE WHEN first_purchase IS NULL THEN 'leave' ELSE 'purchase' END AS outcome
-  FROM events
-  WHERE first_purchase IS NULL OR position <= first_purchase
+  SELECT s.user_id, s.session_number, e.position, e.event, i.category
+  FROM feat_user_events AS e
+  JOIN sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
+  LEFT JOIN feat_items AS i ON e.item_id = i.item_id
+  WHERE e.event <> 'return' AND (s.first_purchase IS NULL OR e.position <= s.first_purchase)
 ),
 states AS (
   SELECT
-    'event' AS kind, user_id, session_number, position, outcome, event AS state,
+    'event' AS kind, user_id, session_number, position, event AS state,
     lag(event) OVER (PARTITION BY user_id, session_number ORDER BY position) AS state_before
   FROM told
   UNION ALL
   SELECT
-    'category', user_id, session_number, position, outcome, category,
-    lag(category) OVER (PARTITION BY user_id, session_number ORDER BY position)
+    'category', user_id, session_number, position, category, lag(category) OVER (PARTITION BY user_id, session_number ORDER BY position)
   FROM told
   WHERE category IS NOT NULL
 ),
 -- A run of one state is one step; steps are numbered from the end, which every path shares.
 steps AS (
-  SELECT
-    kind, user_id, session_number, outcome, state,
-    row_number() OVER (PARTITION BY kind, user_id, session_number ORDER BY position DESC) AS back
+  SELECT kind, user_id, session_number, state, row_number() OVER (PARTITION BY kind, user_id, session_number ORDER BY position DESC) AS back
   FROM states
   WHERE state_before IS NULL OR state <> state_before
 ),
 paths AS (
   SELECT
     kind,
-    outcome,
-    user_id,
+    user_id, session_number,
     max(back) AS steps,
     concat_ws(
       ' > ',
@@ -59,18 +51,19 @@ paths AS (
       max(CASE WHEN back = 1 THEN state END)
     ) AS path
   FROM steps
-  GROUP BY kind, outcome, user_id, session_number
+  GROUP BY kind, user_id, session_number
 ),
 counted AS (
   SELECT
-    kind,
-    outcome,
-    path,
-    CASE WHEN max(steps) > 6 THEN 6 ELSE max(steps) END AS steps,
+    p.kind,
+    CASE WHEN s.first_purchase IS NULL THEN 'leave' ELSE 'purchase' END AS outcome,
+    p.path,
+    CASE WHEN max(p.steps) > 6 THEN 6 ELSE max(p.steps) END AS steps,
     count(*) AS sessions,
-    count(DISTINCT user_id) AS users
-  FROM paths
-  GROUP BY kind, outcome, path
+    count(DISTINCT s.user_id) AS users
+  FROM paths AS p
+  JOIN sessions AS s ON p.user_id = s.user_id AND p.session_number = s.session_number
+  GROUP BY p.kind, CASE WHEN s.first_purchase IS NULL THEN 'leave' ELSE 'purchase' END, p.path
 ),
 ranked AS (
   SELECT

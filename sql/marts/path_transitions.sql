@@ -3,10 +3,9 @@ WITH steps AS (
   SELECT
     e.event,
     i.category,
-    lag(e.position) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS position_before,
     lag(e.event) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS event_before,
     lag(i.category) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS category_before,
-    lead(e.position) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS position_after
+    lead(e.event) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS event_after
   FROM feat_user_events AS e
   JOIN feat_sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
   LEFT JOIN feat_items AS i ON e.item_id = i.item_id
@@ -19,14 +18,14 @@ grouped AS (
     category,
     event_before,
     category_before,
-    CASE WHEN position_before IS NULL THEN 1 ELSE 0 END AS is_first,
-    CASE WHEN position_after IS NULL THEN 1 ELSE 0 END AS is_last,
+    CASE WHEN event_before IS NULL THEN 1 ELSE 0 END AS is_first,
+    CASE WHEN event_after IS NULL THEN 1 ELSE 0 END AS is_last,
     count(*) AS transitions
   FROM steps
   GROUP BY
     event, category, event_before, category_before,
-    CASE WHEN position_before IS NULL THEN 1 ELSE 0 END,
-    CASE WHEN position_after IS NULL THEN 1 ELSE 0 END
+    CASE WHEN event_before IS NULL THEN 1 ELSE 0 END,
+    CASE WHEN event_after IS NULL THEN 1 ELSE 0 END
 ),
 pairs AS (
   SELECT
