@@ -42,7 +42,7 @@ def _erase_from_column(connection: "Connection", table: "Table", column: "Column
 
     if not isinstance(column.type, String | LargeBinary):
         return 0
-    row_id: "ColumnElement[str]" = literal_column("CAST(ctid AS text)")
+    row_id: ColumnElement[str] = literal_column("CAST(ctid AS text)")
     changed: list[tuple[str, str | bytes]] = []
     places = 0
     wanted = select(row_id, column).select_from(table).where(column.is_not(None)).execution_options(yield_per=BATCH)
