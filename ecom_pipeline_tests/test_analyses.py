@@ -146,7 +146,7 @@ def test_products_that_miss_most_sales_by_their_views_come_first(shop: Path, tmp
     assert in_group_0.index("i3") < in_group_0.index("i6")
     for row in rows:
         expected = row["views"] * row["of_its_category"] / 100  # type: ignore[operator]
-        assert row["missing_units"] == pytest.approx(expected - row["units"], abs=0.2)  # type: ignore[operator]
+        assert row["missing_units"] == pytest.approx(expected - row["units"], abs=0.2)
 
 
 def test_a_promotion_that_doubles_the_units_has_an_uplift_of_two(answers: dict[str, Answer]) -> None:
