@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table as Grid
+from rich.padding import Padding
+from rich.text import Text
 
 from ecom_pipeline.cli.failures import CommandError
 from ecom_pipeline.cli.options import DEFAULT_HOME, HomeOption, JsonOption, existing_home
@@ -45,12 +46,19 @@ def list_versions(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) 
     if as_json:
         typer.echo(json.dumps(versions, indent=2, ensure_ascii=False))
         return
-    grid = Grid(box=None)
-    for name in ("model", "version", "data up to", "decision", "why"):
-        grid.add_column(name, overflow="fold", no_wrap=name in ("model", "version"))  # to be copied to `promote`
-    for version in versions:
-        grid.add_row(*version.values())
-    Console(highlight=False).print(grid if versions else "No model was trained yet.")
+    print_versions(Console(highlight=False), versions)
+
+
+def print_versions(console: Console, versions: list[dict[str, str]]) -> None:
+    """Versions as people read them: a line that can be copied to `promote`, and below it why it was decided so."""
+    if not versions:
+        console.print("No model was trained yet.")
+    for one in versions:
+        console.print(
+            f"[bold]{one['model']} {one['version']}[/bold]  data up to {one['data_cutoff']}  {one['decision']}",
+            soft_wrap=True,
+        )
+        console.print(Padding(Text(one["reason"], style="dim"), (0, 0, 0, 4)))
 
 
 @app.command()
