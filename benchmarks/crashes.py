@@ -70,7 +70,8 @@ SETTINGS = {
     "threads": 1,
 }
 SHORT_PLAN = {"steps": 2, "final_steps": 2, "update_steps": 2, "units": 8, "hidden": 8, "batch_size": 16}
-OF_THE_RUN = {"run_id", "published_at", "loaded_at", "modified_at"}
+OF_THE_RUN = {"run_id", "published_at", "loaded_at", "modified_at", "made"}
+"""Columns that tell of the run; `made` says how much of a table it had to make anew."""
 BEFORE_FIRST = "before the first step"
 AFTER_LAST = "after the last step"
 
