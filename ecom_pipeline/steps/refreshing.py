@@ -23,8 +23,8 @@ MOST_USERS = 0.5
 """Above this share of users, making everybody anew is cheaper."""
 BUCKET = "CAST(hash(user_id) % 64 AS INTEGER)"
 """Which of the stamps of a day a user's rows count for: a late row touches few users of its day."""
-EVER = date.min
-"""`:since` of a table by day that is made as a whole."""
+EVER = date(1000, 1, 1)
+"""`:since` of a table by day that is made as a whole; PySpark writes years before with fewer digits than Java reads."""
 
 
 @dataclass(frozen=True, slots=True)
