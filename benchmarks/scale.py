@@ -269,8 +269,10 @@ def verdicts(full: dict[Step, Measure], again: dict[Step, Measure]) -> list[str]
     lines.append(f"validation: {full['validation of core'].cpu_s / ingest:.2f} of the ingest's time (bar .33)")
     tables = full["features"].cpu_s + full["marts"].cpu_s
     lines.append(f"features and marts: {tables / full['limit: sort'].cpu_s:.1f} times the bare sort (bar 3)")
-    data = [step for step in again if step != "scoring"]
-    for words, steps in (("data steps", data), ("data steps and scoring", list(again))):
+    parts = {"data steps": [step for step in again if step != "scoring"]}
+    if "scoring" in again:
+        parts["data steps and scoring"] = list(again)
+    for words, steps in parts.items():
         share = sum(again[step].cpu_s for step in steps) / sum(full[step].cpu_s for step in steps)
         lines.append(f"incremental night, {words}: {share:.1%} of the full night's time (bar 5 %)")
     lines.append(f"peak memory: {max(measure.peak_mib for measure in full.values()):,.0f} MiB")

@@ -18,14 +18,18 @@ told AS (
   LEFT JOIN feat_items AS i ON e.item_id = i.item_id
   WHERE e.event <> 'return' AND (s.first_purchase IS NULL OR e.position <= s.first_purchase)
 ),
+-- Sorted by user: a partition for each visit takes longer.
 states AS (
   SELECT
     'event' AS kind, user_id, session_number, position, event AS state,
-    lag(event) OVER (PARTITION BY user_id, session_number ORDER BY position) AS state_before
+    lag(event) OVER (PARTITION BY user_id ORDER BY position) AS state_before,
+    lag(session_number) OVER (PARTITION BY user_id ORDER BY position) AS session_before
   FROM told
   UNION ALL
   SELECT
-    'category', user_id, session_number, position, category, lag(category) OVER (PARTITION BY user_id, session_number ORDER BY position)
+    'category', user_id, session_number, position, category,
+    lag(category) OVER (PARTITION BY user_id ORDER BY position),
+    lag(session_number) OVER (PARTITION BY user_id ORDER BY position)
   FROM told
   WHERE category IS NOT NULL
 ),
@@ -33,7 +37,7 @@ states AS (
 steps AS (
   SELECT kind, user_id, session_number, state, row_number() OVER (PARTITION BY kind, user_id, session_number ORDER BY position DESC) AS back
   FROM states
-  WHERE state_before IS NULL OR state <> state_before
+  WHERE session_before IS NULL OR session_before <> session_number OR state_before <> state
 ),
 paths AS (
   SELECT

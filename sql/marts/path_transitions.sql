@@ -1,11 +1,14 @@
--- What follows directly on what within the sessions of the period; returns are no steps of a visit.
+-- What follows directly on what within the sessions of the period; returns are no steps of a visit. Sorted by user: a
+-- partition for each visit takes longer.
 WITH steps AS (
   SELECT
     e.event,
     i.category,
-    lag(e.event) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS event_before,
-    lag(i.category) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS category_before,
-    lead(e.event) OVER (PARTITION BY e.user_id, e.session_number ORDER BY e.position) AS event_after
+    e.session_number,
+    lag(e.session_number) OVER (PARTITION BY e.user_id ORDER BY e.position) AS session_before,
+    lag(e.event) OVER (PARTITION BY e.user_id ORDER BY e.position) AS event_before,
+    lag(i.category) OVER (PARTITION BY e.user_id ORDER BY e.position) AS category_before,
+    lead(e.session_number) OVER (PARTITION BY e.user_id ORDER BY e.position) AS session_after
   FROM feat_user_events AS e
   JOIN feat_sessions AS s ON e.user_id = s.user_id AND e.session_number = s.session_number
   LEFT JOIN feat_items AS i ON e.item_id = i.item_id
@@ -18,14 +21,14 @@ grouped AS (
     category,
     event_before,
     category_before,
-    CASE WHEN event_before IS NULL THEN 1 ELSE 0 END AS is_first,
-    CASE WHEN event_after IS NULL THEN 1 ELSE 0 END AS is_last,
+    CASE WHEN session_number = session_before THEN 0 ELSE 1 END AS is_first,
+    CASE WHEN session_number = session_after THEN 0 ELSE 1 END AS is_last,
     count(*) AS transitions
   FROM steps
   GROUP BY
     event, category, event_before, category_before,
-    CASE WHEN event_before IS NULL THEN 1 ELSE 0 END,
-    CASE WHEN event_after IS NULL THEN 1 ELSE 0 END
+    CASE WHEN session_number = session_before THEN 0 ELSE 1 END,
+    CASE WHEN session_number = session_after THEN 0 ELSE 1 END
 ),
 pairs AS (
   SELECT
