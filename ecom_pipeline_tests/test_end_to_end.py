@@ -88,7 +88,8 @@ def test_models_and_forecasts_show_figures_and_plots_in_dagster(published_shop: 
         assert set(shown[model]) >= {"version", "decision", "reason", "metrics", "beside the baseline", "seconds"}
         opened = shown[model]["MLflow run"].value
         kept = published_shop.home.models.resolve() / "mlflow.db"
-        assert f"mlflow ui --backend-store-uri sqlite:///{kept}\n" in opened
+        assert f"mlflow ui --backend-store-uri sqlite:///{kept}`\n" in opened
+        assert "```" not in opened  # it would widen the page's table
         assert re.search(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}\)", opened)
     assert set(shown["sales_forecasts"]) >= {"forecast", "by level", "preview", "dagster/partition_row_count"}
     assert set(shown["analytics"]) >= {"file", "tables", "nights"}

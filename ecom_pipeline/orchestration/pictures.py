@@ -140,15 +140,13 @@ def mlflow_run(shop: Shop, version: ModelVersion) -> dg.MetadataValue:
     kept, page = registry.tracking_uri, f"/#/experiments/{experiment}/runs/{run}"
     if kept.startswith("http"):
         return dg.MetadataValue.url(f"{kept.rstrip('/')}{page}")
-    commands = (
-        "python3 -m venv ~/mlflow",
-        f"~/mlflow/bin/pip install mlflow=={release_of('mlflow-skinny')}",
-        f"~/mlflow/bin/mlflow ui --backend-store-uri {shlex.quote(kept)}",
-    )
-    shown = "\n".join(("```sh", *commands, "```"))
+    # in lines that wrap: a block of code would widen the page's table
     return dg.MetadataValue.md(
-        f"Run `{run}` of experiment {experiment}. No MLflow server is set (`mlflow_tracking_uri`); to see the run, "
-        f"start one on what is kept here:\n\n{shown}\n\nand open [the run](http://127.0.0.1:5000{page})."
+        f"Run `{run}` of experiment {experiment}. No MLflow server is set (`mlflow_tracking_uri`). To see the run, "
+        "start one on what is kept here:\n\n"
+        f"`python3 -m venv ~/mlflow && ~/mlflow/bin/pip install mlflow=={release_of('mlflow-skinny')}`\n\n"
+        f"`~/mlflow/bin/mlflow ui --backend-store-uri {shlex.quote(kept)}`\n\n"
+        f"and open [the run](http://127.0.0.1:5000{page})."
     )
 
 
