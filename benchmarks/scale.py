@@ -269,7 +269,7 @@ def verdicts(full: dict[Step, Measure], again: dict[Step, Measure]) -> list[str]
     lines.append(f"validation: {full['validation of core'].cpu_s / ingest:.2f} of the ingest's time (bar .33)")
     tables = full["features"].cpu_s + full["marts"].cpu_s
     lines.append(f"features and marts: {tables / full['limit: sort'].cpu_s:.1f} times the bare sort (bar 3)")
-    parts = {"data steps": [step for step in again if step != "scoring"]}
+    parts: dict[str, list[Step]] = {"data steps": [step for step in again if step != "scoring"]}
     if "scoring" in again:
         parts["data steps and scoring"] = list(again)
     for words, steps in parts.items():
