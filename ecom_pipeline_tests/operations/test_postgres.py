@@ -1,5 +1,6 @@
 """Dagster's history of runs in a real PostgreSQL server instead of SQLite files."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -39,9 +40,7 @@ def programs() -> Path | None:
 def server() -> Iterator[tuple[str, Callable[[], None]]]:
     """Address of a server that starts empty, and what stops it."""
     missing = [] if programs() else ["initdb and pg_ctl of PostgreSQL were not found"]
-    try:
-        import dagster_postgres  # noqa: F401
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("dagster_postgres") is None:
         missing.append("the extra 'postgres' is not installed (make install-postgres)")
     if missing and os.environ.get(REQUIRED):
         pytest.fail("; ".join(missing))
