@@ -46,6 +46,9 @@ def test_tables_are_the_same_when_a_worker_dies_in_the_middle_of_a_stage(
         on_cluster(shop, spark, storage_root) as warehouse,
     ):
         killer = Killer(cluster, spark.sparkContext.statusTracker())
+        until = time.monotonic() + 60  # executors start by themselves, some seconds after the session
+        while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 3 and time.monotonic() < until:
+            time.sleep(0.1)
         before = spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size()
         assert before == 3, "the driver and an executor on each worker"
         killer.start()
