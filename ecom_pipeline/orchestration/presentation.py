@@ -1,6 +1,6 @@
 """How contract tables look in the Dagster UI: specs before a run, previews and counts after a step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ import dagster as dg
 
 from ecom_pipeline.contracts import Between, Column, Holds, NotNull, OneOf, Rule, Table, Unique
 from ecom_pipeline.orchestration.lineage import as_metadata, columns_read_by
+from ecom_pipeline.orchestration.sql_columns import Source
 from ecom_pipeline.settings import Home
 from ecom_pipeline.warehouse import Warehouse
 
@@ -95,12 +96,21 @@ def table_metadata(warehouse: Warehouse, declared: Table, *, as_of: date | None 
     told: dict[str, Any] = {"dagster/partition_row_count" if of_night else "dagster/row_count": count}
     if as_of is not None and len(past := past_counts(warehouse, declared, as_of)) > 1:
         told["rows of past nights"] = dg.MetadataValue.text(sparkline(past))
-    told |= as_metadata(columns_read_by(declared.name))
+    told |= lineage_metadata(columns_read_by(declared.name))
     if count == 0:
         return told
     order = ", ".join(declared.key) if declared.key and count < 100_000 else ""
     rows = warehouse.rows(f"SELECT * FROM {source}{f' ORDER BY {order}' if order else ''} LIMIT {PREVIEW_ROWS}")
     return {**told, "preview": dg.MetadataValue.md(markdown_table(declared.column_names, rows))}
+
+
+def lineage_metadata(columns: Mapping[str, frozenset[Source]]) -> dict[str, Any]:
+    """Sources of the columns as Dagster keeps them, and as a table: its own pages show them in Dagster+ alone."""
+    if not columns:
+        return {}
+    rows = [(name, *source) for name, sources in columns.items() for source in sorted(sources)]
+    told = dg.MetadataValue.md(markdown_table(("column", "made from table", "its column"), rows))
+    return {**as_metadata(columns), "where columns come from": told}
 
 
 IN_THE_REPORT = {

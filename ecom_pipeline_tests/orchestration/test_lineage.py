@@ -9,6 +9,7 @@ import pytest
 from ecom_pipeline.contracts import ALL_TABLES
 from ecom_pipeline.definitions import build_defs
 from ecom_pipeline.orchestration.lineage import BY_MODELS, as_metadata, columns_read_by, core_columns
+from ecom_pipeline.orchestration.presentation import lineage_metadata
 from ecom_pipeline.orchestration.sql_columns import columns_behind
 from ecom_pipeline.sources.profile import read_profile
 
@@ -85,3 +86,15 @@ def test_lineage_is_what_dagster_shows() -> None:
         ("core_events", "item_id"),
     ]
     assert as_metadata({}) == {}
+
+
+def test_lineage_is_a_table_too_since_dagsters_pages_for_it_are_not_open_source() -> None:
+    shown = lineage_metadata({"a": frozenset({("core_events", "item_id"), ("core_events", "event")})})
+    assert shown["where columns come from"].value.splitlines() == [
+        "| column | made from table | its column |",
+        "| --- | --- | --- |",
+        "| a | core_events | event |",
+        "| a | core_events | item_id |",
+    ]
+    assert "dagster/column_lineage" in shown
+    assert lineage_metadata({}) == {}

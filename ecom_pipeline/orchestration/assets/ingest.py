@@ -6,8 +6,8 @@ from typing import Any, get_args
 import dagster as dg
 
 from ecom_pipeline.contracts import Table, table
-from ecom_pipeline.orchestration.lineage import as_metadata, core_columns, tables_read_by
-from ecom_pipeline.orchestration.presentation import markdown_table, table_metadata, table_spec
+from ecom_pipeline.orchestration.lineage import core_columns, tables_read_by
+from ecom_pipeline.orchestration.presentation import lineage_metadata, markdown_table, table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
 from ecom_pipeline.quality import raw_contract
@@ -128,7 +128,7 @@ def _core() -> dg.AssetsDefinition:
                 asset_key=declared.name,
                 metadata={
                     **table_metadata(shop.warehouse, declared),
-                    **as_metadata(lineage.get(declared.name, {})),
+                    **lineage_metadata(lineage.get(declared.name, {})),
                     **counts,
                     **step.figures,
                 },
