@@ -106,7 +106,7 @@ def test_the_same_night_again_replaces_itself_and_ends_with_the_summary(copy_of_
     assert again.exit_code == ExitCode.DONE, again.output
     assert differing(before, published_rows(home.published_file)) == []
     assert "0 rows of 0 new files" in again.output
-    assert str(home.published_file) in again.output.replace("\n", "")
+    assert f"published      {home.published_file}\n" in again.output
     assert again.output.count("SELECT ") >= 3
     assert "What will sell next week" in again.output
 

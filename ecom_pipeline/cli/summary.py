@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 from ecom_pipeline.orchestration.running import NightRun
 
@@ -174,19 +175,17 @@ def print_summary(console: Console, summary: NightSummary, run: NightRun) -> Non
     """The summary as a person reads it."""
     console.print()
     console.rule(f"[bold]The night of {summary.as_of}[/bold]", align="left")
-    facts = Grid.grid(padding=(0, 2))
-    facts.add_row(
-        "loaded",
-        f"{summary.rows_loaded:,} rows of {summary.files_loaded:,} new files ({summary.rows_in_all:,} rows in all)",
-    )
-    facts.add_row(
-        "quarantined", f"{summary.rows_quarantined:,} rows, and {summary.rows_duplicate:,} duplicates dropped"
-    )
-    facts.add_row("rules checked", f"{summary.checks - summary.checks_failed:,} of {summary.checks:,} hold")
-    facts.add_row("time", f"{summary.seconds:,.1f} s")
-    facts.add_row("published", summary.published_file)
-    facts.add_row("report", summary.report)
-    console.print(facts)
+    loaded, new, in_all = summary.rows_loaded, summary.files_loaded, summary.rows_in_all
+    facts = {
+        "loaded": f"{loaded:,} rows of {new:,} new files ({in_all:,} rows in all)",
+        "quarantined": f"{summary.rows_quarantined:,} rows, and {summary.rows_duplicate:,} duplicates dropped",
+        "rules checked": f"{summary.checks - summary.checks_failed:,} of {summary.checks:,} hold",
+        "time": f"{summary.seconds:,.1f} s",
+        "published": summary.published_file,
+        "report": summary.report,
+    }
+    for name, told in facts.items():  # no grid: it would break a long path, which then cannot be copied
+        console.print(f"{name:<15}", Text(told), sep="", soft_wrap=True)
     for check in run.failed_checks:
         console.print(f"[yellow]warning[/yellow] {check.sentence}", soft_wrap=True)
     for model in summary.models:
