@@ -1,11 +1,12 @@
 """What the night's parts bring, on rolling windows of a shop's own home.
 
-Adding up, by its weights; the network, by rank of the product; what is published, by class of the product; views and
-carts as inputs that are known of the past.
+Adding up, by its weights; the network, by rank of the product; what is published, by class of the product and
+by depth of the promotion; views and carts as inputs that are known of the past.
 
     python -m benchmarks.forecasting.night_backtest HOME --report reconciliation
     python -m benchmarks.forecasting.night_backtest HOME --report ranks --network-products 12000
     python -m benchmarks.forecasting.night_backtest HOME --judged --report classes
+    python -m benchmarks.forecasting.night_backtest HOME --judged --report promotions
     python -m benchmarks.forecasting.night_backtest HOME --report browsing --seeds 0 1 2
 
 HOME is a shop whose last night has been run (`python -m benchmarks.nights SHOP --home HOME`); it is copied, never
@@ -314,6 +315,41 @@ def report_classes(backtest: Backtest) -> None:
                 print(f"| {measure} | {name} | {count:,.0f} | {sold / volume:.3f} | {cells} |")
 
 
+# --- promotions
+
+_DEPTHS = """
+SELECT series_id, CAST(date_diff('day', CAST(:cutoff AS DATE), date) - 1 AS INTEGER) AS day, promotion_depth AS depth
+FROM feat_sales_daily
+WHERE level = 'product' AND promotion_share > 0 AND date > :cutoff AND date <= :last
+"""
+DEPTHS = (0.0, 0.2, 0.35, np.inf)
+
+
+def report_promotions(warehouse: Warehouse, backtest: Backtest) -> None:
+    """Sold and forecast units of products on the held-out days, by the depth of the day's promotion."""
+    heads = ("promotion", "days", "sold", "network", "published", "seasonal profile")
+    print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    sums = np.zeros((len(DEPTHS), 5))
+    for number, (window, made) in enumerate(zip(backtest.windows, backtest.made, strict=True)):
+        chosen = window.of_level("quantity", "product")
+        last = window.outlook.day(window.actual.shape[1])
+        rows = warehouse.arrow(_DEPTHS, {"cutoff": window.outlook.cutoff, "last": last}).to_pandas()
+        place = pd.Index(window.series["series_id"][chosen]).get_indexer(pd.Index(rows["series_id"]))
+        known = place >= 0
+        depth = np.full(window.actual.shape, np.nan)
+        depth[np.flatnonzero(chosen)[place[known]], rows["day"].to_numpy()[known]] = rows["depth"].to_numpy()[known]
+        band = np.where(np.isnan(depth), 0, 1 + np.digitize(depth, DEPTHS[1:-1]))
+        forecasts = (made.forecasts, reconciled(backtest, number, None), window.baseline)
+        counts = chosen[:, None] & made.forecasts.asked & ~np.isnan(window.actual)
+        for k in range(len(DEPTHS)):
+            cells = counts & (band == k)
+            values = [cells, window.actual, *(one.mean for one in forecasts)]
+            sums[k] += [float(np.where(cells, value, 0.0).sum()) for value in values]
+    names = ["none", *(f"{low:.0%} to {high:.0%}" for low, high in pairwise(DEPTHS[:-1])), f"{DEPTHS[-2]:.0%} and more"]
+    for name, row in zip(names, sums, strict=True):
+        print(f"| {name} | " + " | ".join(f"{value:,.0f}" for value in row) + " |")
+
+
 # --- views and carts
 
 
@@ -372,7 +408,10 @@ def main() -> None:
     )
     parser.add_argument("--network-products", type=int, default=forecast_making.NETWORK_PRODUCTS)
     parser.add_argument(
-        "--report", choices=["reconciliation", "ranks", "classes", "browsing"], nargs="+", default=["reconciliation"]
+        "--report",
+        choices=["reconciliation", "ranks", "classes", "promotions", "browsing"],
+        nargs="+",
+        default=["reconciliation"],
     )
     arguments = parser.parse_args()
     home = Home(arguments.home)
@@ -390,6 +429,8 @@ def main() -> None:
             if arguments.judged
             else backtest(warehouse, settings, country=country, windows=arguments.windows)
         )
+        if "promotions" in arguments.report:
+            report_promotions(warehouse, found)
     if "reconciliation" in arguments.report:
         report_reconciliation(found)
     if "ranks" in arguments.report:
