@@ -93,8 +93,8 @@ def test_lineage_is_a_table_too_since_dagsters_pages_for_it_are_not_open_source(
     assert shown["where columns come from"].value.splitlines() == [
         "| column | made from table | its column |",
         "| --- | --- | --- |",
-        "| a | core_events | event |",
-        "| a | core_events | item_id |",
+        r"| a | core\_events | event |",
+        r"| a | core\_events | item\_id |",
     ]
     assert "dagster/column_lineage" in shown
     assert lineage_metadata({}) == {}
