@@ -223,11 +223,10 @@ def _dagster(home: Home) -> Iterator[Finding]:
         with instance_of(home) as instance:
             runs = instance.get_runs_count()
     except Exception as error:  # each storage raises its own; whatever it is, it is the finding
-        said = str(error).strip().splitlines()[0]
         yield Finding(
             "dagster",
             "damaged",
-            f"the history of runs cannot be read: {said}",
+            f"the history of runs cannot be read: {type(error).__name__}: {str(error).strip()}".splitlines()[0],
             f"See to the database that {home.dagster_home / 'dagster.yaml'} names; no night runs without it.",
         )
         return
