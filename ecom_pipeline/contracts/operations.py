@@ -221,6 +221,19 @@ FEATURE_DAYS = Table(
     key=("table_name", "day", "bucket"),
 )
 
+PASSED_FILES = Table(
+    name="passed_files",
+    layer="operations",
+    meaning="Files whose rows held all rules of a raw or core table: while they stay as they are, they are not asked "
+    "again.",
+    columns=(
+        Column("table_name", "VARCHAR", "Table.", nullable=False),
+        Column("file_id", "INTEGER", "File (ingest_files).", nullable=False),
+        Column("stamp", "VARCHAR", "Of its rows and of the rules: equal stamps, equal rows and rules.", nullable=False),
+    ),
+    key=("table_name", "file_id"),
+)
+
 RESCORED_USERS = Table(
     name="rescored_users",
     layer="operations",
@@ -267,6 +280,7 @@ OPERATIONS_TABLES = (
     RUNS,
     FEATURE_NIGHTS,
     FEATURE_DAYS,
+    PASSED_FILES,
     RESCORED_USERS,
     ABOUT,
 )

@@ -96,6 +96,40 @@ FUNNEL_DAILY = Table(
     published_as="funnel_daily",
 )
 
+SESSION_PATHS = Table(
+    name="session_paths",
+    layer="marts",
+    meaning="The path of each session of the period: to its first purchase or, without one, to leaving. Repeats of one "
+    "state count as one step; of long paths the last six steps are told.",
+    columns=(
+        Column("user_id", "VARCHAR", "User.", nullable=False),
+        Column("session_number", "INTEGER", "Number of the user's session, 1 for the first.", nullable=False),
+        Column("kind", "VARCHAR", "event (kinds of events) or category.", nullable=False),
+        Column("date", "DATE", "Day on which the session began, in the shop's time zone.", nullable=False),
+        Column("outcome", "VARCHAR", "purchase or leave.", nullable=False),
+        Column("path", "VARCHAR", "Steps in order, separated by ' > '; begins with '…' where cut.", nullable=False),
+        Column("steps", "INTEGER", "Steps that the path tells, at most 6.", nullable=False),
+    ),
+    key=("user_id", "session_number", "kind"),
+    rules=(OneOf("kind", STATE_KINDS), OneOf("outcome", OUTCOMES), Between("steps", minimum=1, maximum=6)),
+)
+
+TRANSITIONS_DAILY = Table(
+    name="transitions_daily",
+    layer="marts",
+    meaning="What follows what within a session, for kinds of events and for categories, by the day on which the "
+    "session began, for the days of the period.",
+    columns=(
+        Column("date", "DATE", "Day on which the sessions began, in the shop's time zone.", nullable=False),
+        Column("kind", "VARCHAR", "event (kinds of events) or category.", nullable=False),
+        Column("from_state", "VARCHAR", "Event or category before; '(start)' of the session.", nullable=False),
+        Column("to_state", "VARCHAR", "Event or category after; '(end)' of the session.", nullable=False),
+        Column("transitions", "BIGINT", "How often the one followed directly on the other.", nullable=False),
+    ),
+    key=("date", "kind", "from_state", "to_state"),
+    rules=(OneOf("kind", STATE_KINDS), Between("transitions", minimum=1)),
+)
+
 PATH_TRANSITIONS = Table(
     name="path_transitions",
     layer="marts",
@@ -297,6 +331,8 @@ RFM_SEGMENT_SIZES = Table(
 
 TRAJECTORY_TABLES = (
     FUNNEL_DAILY,
+    SESSION_PATHS,
+    TRANSITIONS_DAILY,
     PATH_TRANSITIONS,
     PATH_SEQUENCES,
     TIME_TO_CONVERT,

@@ -7,7 +7,6 @@ nothing is sent anywhere, and counts of all rules but the keys come from one sca
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from ecom_pipeline.contracts import Between, Holds, NotNull, OneOf, Rule, Table, Unique, identifier
@@ -47,11 +46,11 @@ def contract_suite(table: Table, rules: Sequence[Rule]) -> "ExpectationSuite":
 
 
 def run_suite(
-    connection: "duckdb.DuckDBPyConnection", table: Table, suite: "ExpectationSuite", *, as_of: date | None
+    connection: "duckdb.DuckDBPyConnection", table: Table, suite: "ExpectationSuite", *, where: str | None = None
 ) -> list[Outcome]:
-    """Run the suite on the table's rows (those of the night `as_of`, where given), in the suite's order."""
+    """Run the suite on the table's rows (those of the SQL condition, where given), in the suite's order."""
     with _execution_engine(connection) as engine:
-        return evaluated(engine, _batch_data(engine, table, as_of), suite)
+        return evaluated(engine, _batch_data(engine, table, where), suite)
 
 
 def evaluated(engine: Any, data: Any, suite: "ExpectationSuite") -> list[Outcome]:
@@ -121,13 +120,13 @@ def _execution_engine(connection: "duckdb.DuckDBPyConnection") -> Iterator[Any]:
         engine.engine.dispose()
 
 
-def _batch_data(engine: Any, table: Table, as_of: date | None) -> Any:
+def _batch_data(engine: Any, table: Table, where: str | None) -> Any:
     import sqlalchemy as sa
     from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
 
     rows = sa.select(sa.text("*")).select_from(sa.table(table.name))
-    if as_of is not None:
-        rows = rows.where(sa.literal_column("as_of") == sa.literal_column(f"DATE '{as_of.isoformat()}'"))
+    if where is not None:
+        rows = rows.where(sa.literal_column(f"({where})"))
     return SqlAlchemyBatchData(
         execution_engine=engine,
         selectable=rows,

@@ -21,6 +21,7 @@ from ecom_pipeline.contracts import (
 )
 from ecom_pipeline.quality import gx
 from ecom_pipeline.quality.key_slices import key_passes
+from ecom_pipeline.quality.passed import Passed, file_column, keep_passed, passed_before
 from ecom_pipeline.quality.results import CheckResult, TableValidation, examples_as_json, keep
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline.warehouse.spark_engine import SparkWarehouse
@@ -58,36 +59,55 @@ def raw_contract(feed: str, columns: Sequence[str] = ()) -> Table:
 def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) -> TableValidation:
     """Check the table against its contract and keep the results in `validation_results`.
 
-    Of a table that is kept night by night only the night `as_of` is checked. Rules about columns that are missing
-    fail; so do rules whose SQL cannot be evaluated. Nothing is raised for bad data: `blocks` of the result says
+    Of a table that is kept night by night only the night `as_of` is checked; of raw and core tables the rows of files
+    that are new or changed since all rules held. Rules about columns that are missing fail; so do rules whose SQL
+    cannot be evaluated. Nothing is raised for bad data: `blocks` of the result says
     whether anything may be published.
     """
     night = as_of if table.by_night else None
     # a rule on a column that is not there would keep the whole suite from running
     missing = set(table.column_names) - _columns_there(warehouse, table)
     rules = [rule for rule in table.all_rules if not missing.intersection(_columns_of(rule, table))]
-    schema, *outcomes = _outcomes(warehouse, table, rules, night=night)
+    cluster = warehouse if isinstance(warehouse, SparkWarehouse) and warehouse.is_on_cluster(table) else None
+    file = file_column(table) if cluster is None else None
+    passed = Passed(rows=0, others=None)
+    if file is not None:
+        columns = sorted({name for rule in rules for name in _columns_of(rule, table)})
+        passed = passed_before(warehouse, table, file=file, columns=columns, rules=rules)
+    if cluster is not None:
+        schema, *outcomes = _outcomes_on_cluster(cluster, table, rules, night=night)
+    else:
+        where = passed.others if night is None else _of_night(night)
+        schema, *outcomes = gx.run_suite(warehouse.connection, table, gx.contract_suite(table, rules), where=where)
     results = [_schema_result(table, schema)]
     of_rule = dict(zip(rules, outcomes, strict=True))
     for rule in table.all_rules:
         if rule in of_rule:
-            results.append(_result(warehouse, table, rule, of_rule[rule], night=night))
+            results.append(_result(warehouse, table, rule, of_rule[rule], night=night, passed=passed.rows))
         else:
             lost = ", ".join(sorted(missing.intersection(_columns_of(rule, table))))
             results.append(_not_checked(table, rule, f"the table lacks {lost}"))
     validation = TableValidation(table_name=table.name, suite="contract", as_of=as_of, results=tuple(results))
-    keep(warehouse, validation, run_id=run_id)
+    with warehouse.transaction():
+        keep(warehouse, validation, run_id=run_id)
+        if file is not None:
+            keep_passed(warehouse, table, all_passed=not validation.failures)
     return validation
 
 
-def _outcomes(warehouse: Warehouse, table: Table, rules: Sequence[Rule], *, night: date | None) -> list[gx.Outcome]:
-    """Of the schema, then of each rule: with `engine: spark` on the cluster, for tables that lie there whole."""
-    if not isinstance(warehouse, SparkWarehouse) or not warehouse.is_on_cluster(table):
-        return gx.run_suite(warehouse.connection, table, gx.contract_suite(table, rules), as_of=night)
+def _outcomes_on_cluster(
+    warehouse: SparkWarehouse, table: Table, rules: Sequence[Rule], *, night: date | None
+) -> list[gx.Outcome]:
+    """Of the schema, then of each rule, for a table that lies on the cluster whole."""
     from ecom_pipeline.spark.quality import outcomes_on_cluster
 
-    schema = gx.run_suite(warehouse.connection, table, gx.contract_suite(table, ()), as_of=night)
+    where = None if night is None else _of_night(night)
+    schema = gx.run_suite(warehouse.connection, table, gx.contract_suite(table, ()), where=where)
     return [*schema, *outcomes_on_cluster(warehouse.frame(f"SELECT * FROM {table.name}", {}), table, rules)]
+
+
+def _of_night(night: date) -> str:
+    return f"as_of = DATE '{night.isoformat()}'"
 
 
 def _columns_there(warehouse: Warehouse, table: Table) -> set[str]:
@@ -116,12 +136,18 @@ def _schema_result(table: Table, outcome: gx.Outcome) -> CheckResult:
     )
 
 
-def _result(warehouse: Warehouse, table: Table, rule: Rule, outcome: gx.Outcome, *, night: date | None) -> CheckResult:
+def _result(
+    warehouse: Warehouse, table: Table, rule: Rule, outcome: gx.Outcome, *, night: date | None, passed: int
+) -> CheckResult:
+    """The outcome in words; `passed` rows held the rule before and did not change, so that they were not asked."""
     if outcome.error is not None:
         return _not_checked(table, rule, outcome.error)
-    rows, unexpected = outcome.rows_checked or 0, outcome.rows_unexpected or 0
+    asked, unexpected = outcome.rows_checked or 0, outcome.rows_unexpected or 0
+    rows = passed + asked
     examples = () if outcome.success else _examples(warehouse, table, rule, night=night, rows=rows)
     observed = f"{unexpected:,} of {rows:,} rows break it" if unexpected else f"all of {rows:,} rows"
+    if passed:
+        observed += f" ({asked:,} of them new or changed)"
     if outcome.success:
         sentence = f"{table.name}: {rule.words}: {observed}."
     else:
@@ -163,7 +189,7 @@ def _examples(
     warehouse: Warehouse, table: Table, rule: Rule, *, night: date | None, rows: int
 ) -> tuple[Mapping[str, Any], ...]:
     """A few rows that break the rule: the table's key and the columns that the rule names."""
-    where = "TRUE" if night is None else f"as_of = DATE '{night.isoformat()}'"
+    where = "TRUE" if night is None else _of_night(night)
     if isinstance(rule, Unique):
         return _repeated_keys(warehouse, table, rule, where=where, rows=rows)
     names = tuple(dict.fromkeys((*table.key, *_columns_of(rule, table))))

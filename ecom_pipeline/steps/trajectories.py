@@ -15,8 +15,10 @@ from ecom_pipeline.warehouse import Warehouse
 
 TRAJECTORY_INPUTS: dict[str, tuple[str, ...]] = {
     "funnel_daily": ("feat_items", "feat_user_events", "feat_sessions"),
-    "path_transitions": ("feat_items", "feat_user_events", "feat_sessions"),
-    "path_sequences": ("feat_items", "feat_user_events", "feat_sessions"),
+    "session_paths": ("feat_items", "feat_user_events", "feat_sessions"),
+    "transitions_daily": ("feat_items", "feat_user_events", "feat_sessions"),
+    "path_transitions": ("transitions_daily",),
+    "path_sequences": ("session_paths",),
     "time_to_convert": ("feat_items", "feat_user_events"),
     "cohort_retention": ("feat_user_events",),
     "user_rfm": ("feat_user_events",),

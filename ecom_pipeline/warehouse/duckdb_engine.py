@@ -164,9 +164,9 @@ class Warehouse:
                 )
             return written
 
-    def insert(self, declared: Table, parameters: Parameters | None = None) -> int:
-        """Add the result of the table's SQL file to its rows; returns the rows written."""
-        return self._insert(declared, sql_text(declared.layer, declared.name), parameters)
+    def insert(self, declared: Table, parameters: Parameters | None = None, *, sql: str | None = None) -> int:
+        """Add the result of the table's SQL file (or of `sql`) to its rows; returns the rows written."""
+        return self._insert(declared, sql if sql is not None else sql_text(declared.layer, declared.name), parameters)
 
     def replace_night_from_arrow(self, declared: Table, as_of: date, rows: pa.Table) -> int:
         """Replace the rows of one night by an Arrow table with the contract's columns; returns the rows written."""

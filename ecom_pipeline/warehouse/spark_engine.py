@@ -85,8 +85,10 @@ class SparkWarehouse(Warehouse):
         with self._computed(declared, {"as_of": as_of, **(parameters or {})}, is_whole=False) as rows:
             return super().replace_night(declared, as_of, sql=rows)
 
-    def insert(self, declared: Table, parameters: Parameters | None = None) -> int:
-        """As the base class does; the rows come from the cluster."""
+    def insert(self, declared: Table, parameters: Parameters | None = None, *, sql: str | None = None) -> int:
+        """As the base class does; without `sql`, the rows come from the cluster."""
+        if sql is not None:
+            return super().insert(declared, parameters, sql=sql)
         with self._computed(declared, parameters, is_whole=False) as rows:
             return self._insert(declared, rows, None)
 

@@ -1,14 +1,20 @@
 -- From the first view to the first purchase after it, in buckets. Positions, days and session numbers of one user grow
 -- together, so that the least of each belong to the same event.
-WITH views AS (
-  SELECT
-    user_id, item_id, min(position) AS position, min(event_date) AS viewed_on, min(session_number) AS session_number
-  FROM feat_user_events
-  WHERE event = 'view'
-  GROUP BY user_id, item_id
-),
-purchases AS (
+WITH purchases AS (
   SELECT user_id, item_id, position, event_date, session_number FROM feat_user_events WHERE event = 'purchase'
+),
+-- Few pairs of a user and a product end in a purchase: only their views matter for products.
+bought AS (
+  SELECT user_id, item_id FROM purchases GROUP BY user_id, item_id
+),
+views AS (
+  SELECT
+    e.user_id, e.item_id, min(e.position) AS position, min(e.event_date) AS viewed_on,
+    min(e.session_number) AS session_number
+  FROM feat_user_events AS e
+  JOIN bought AS b ON e.user_id = b.user_id AND e.item_id = b.item_id
+  WHERE e.event = 'view'
+  GROUP BY e.user_id, e.item_id
 ),
 product_conversions AS (
   SELECT
@@ -20,8 +26,9 @@ product_conversions AS (
   GROUP BY v.user_id, v.item_id, v.viewed_on, v.session_number
 ),
 first_views AS (
-  SELECT user_id, min(position) AS position, min(viewed_on) AS viewed_on, min(session_number) AS session_number
-  FROM views
+  SELECT user_id, min(position) AS position, min(event_date) AS viewed_on, min(session_number) AS session_number
+  FROM feat_user_events
+  WHERE event = 'view'
   GROUP BY user_id
 ),
 user_conversions AS (
