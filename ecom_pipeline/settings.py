@@ -131,6 +131,20 @@ class Settings(BaseModel):
     spark_options: dict[str, str] = Field(
         {}, description="Settings of the Spark session, such as {spark.executor.memory: 8g}."
     )
+    training_hosts: tuple[str, ...] = Field(
+        (),
+        description="Workers that train the networks together, as host:port each, such as [a:7000, b:7000]; default: "
+        "this process.",
+    )
+    training_storage: str | None = Field(
+        None,
+        description="Absolute path of a folder that this machine and all training_hosts reach under that path.",
+    )
+    spark_training_workers: int | None = Field(
+        None,
+        gt=0,
+        description="Cores of the Spark cluster that train the networks together; default: this process trains.",
+    )
     hash_user_ids: bool = Field(
         False,
         description="Whether everything published has keyed hashes in the place of user ids; the key comes from the "
@@ -139,10 +153,14 @@ class Settings(BaseModel):
     mlflow_tracking_uri: str | None = Field(None, description="An MLflow server; default: SQLite in models/.")
 
     @model_validator(mode="after")
-    def _cluster_is_named(self) -> Self:
+    def _clusters_are_named(self) -> Self:
         missing = [name for name in ("spark_master", "spark_storage") if getattr(self, name) is None]
         if self.engine == "spark" and missing:
             raise ValueError(f"engine: spark needs {' and '.join(missing)} as well")
+        if self.training_hosts and self.training_storage is None:
+            raise ValueError("training_hosts needs training_storage as well")
+        if self.spark_training_workers is not None and self.engine != "spark":
+            raise ValueError("spark_training_workers needs engine: spark")
         return self
 
 

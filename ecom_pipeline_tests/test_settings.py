@@ -53,6 +53,13 @@ def test_a_cluster_needs_its_url_and_its_storage(tmp_path: Path) -> None:
         write(tmp_path, "profile: sample\nengine: spark\nspark_master: spark://host:7077\n").settings()
 
 
+def test_workers_that_train_need_what_they_share(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="training_hosts needs training_storage as well"):
+        write(tmp_path, "profile: sample\ntraining_hosts: [a:7000, b:7000]\n").settings()
+    with pytest.raises(DocumentError, match="spark_training_workers needs engine: spark"):
+        write(tmp_path, "profile: sample\nspark_training_workers: 2\n").settings()
+
+
 def test_an_unquoted_time_is_understood_or_refused_but_never_another_time(tmp_path: Path) -> None:
     assert write(tmp_path, 'profile: sample\nschedule_time: "02:30"\n').settings().schedule_time == "02:30"
     with pytest.raises(DocumentError, match="schedule_time"):

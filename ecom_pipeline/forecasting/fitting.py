@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.forecasting.budget import FINAL_SHARE, TRAIN_SHARE, UPDATE_SHARE, Budget
 from ecom_pipeline.forecasting.calendar import season_of
 from ecom_pipeline.forecasting.calibration import Calibration
@@ -78,7 +79,9 @@ class Fitter:
         time_budget_s: float | None,
         on_progress: Progress | None,
         group_by: str | None = None,
+        workers: Runner | None = None,
     ) -> None:
+        self.workers = workers
         self.settings, self.cell, self.seed, self.horizon = settings, cell, seed, horizon
         self.allow_negative, self.time_budget_s = allow_negative, time_budget_s
         self.group_by = group_by
@@ -244,20 +247,32 @@ class Fitter:
         batch_size = settings.batch_size * (2 if model.geometry.padded <= SHORT_HORIZON else 1)
         members = len(model.members)
         tables = build_tables(panel, model.preparation, model.geometry, training=True)
+        half_life = settings.half_life_years
+        schedule: dict[str, Any] = {
+            "limit": limit,
+            "steps": budget.steps(steps, share=share, members=members, config=model.config, batch_size=batch_size),
+            "batch_size": batch_size,
+            "rate": rate,
+            "warmup": settings.warmup,
+            "seed": (self.seed * 1000 + member) * 7919 + limit,
+            "half_life": None if half_life is None else half_life * model.geometry.season.year,
+        }
+        if self.workers is not None:
+            from ecom_pipeline.distributed.sales import train_together
+
+            model.members[member], log = train_together(
+                self.workers, model.members[member], tables, config=model.config, geometry=model.geometry,
+                settings=settings, schedule=schedule,
+            )  # fmt: skip
+            self.on_progress(stage, (member + 1) / settings.members)
+            return log
         optimiser = self._optimiser(model.config)
         optimiser.restart(model.members[member])
-        half_life = settings.half_life_years
         log = train(
             optimiser.train_step,
             tables,
             model.geometry,
-            limit=limit,
-            steps=budget.steps(steps, share=share, members=members, config=model.config, batch_size=batch_size),
-            batch_size=batch_size,
-            rate=rate,
-            warmup=settings.warmup,
-            seed=(self.seed * 1000 + member) * 7919 + limit,
-            half_life=None if half_life is None else half_life * model.geometry.season.year,
+            **schedule,
             deadline=budget.deadline(before + share * (member + 1) / members),
             on_step=lambda share: self.on_progress(stage, (member + share) / settings.members),
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.forecasting.fitted import FittedModel
 from ecom_pipeline.forecasting.fitting import Fitter
 from ecom_pipeline.forecasting.panel import Panel, read_panel
@@ -46,6 +47,7 @@ class SalesForecaster:
         group_by: str | None = None,
         settings: TrainingSettings | None = None,
         on_progress: Progress | None = None,
+        workers: Runner | None = None,
     ) -> None:
         check_arguments(horizon=horizon, cell=cell, time_budget_s=time_budget_s, static=static, group_by=group_by)
         self.freq, self.horizon, self.cell, self.seed = freq, horizon, cell, seed
@@ -54,6 +56,7 @@ class SalesForecaster:
         self.group_by = group_by
         self.settings = settings or TrainingSettings()
         self.on_progress = on_progress
+        self.workers = workers
         self.model_: FittedModel | None = None
         self._fitter = Fitter(
             settings=self.settings,
@@ -64,6 +67,7 @@ class SalesForecaster:
             time_budget_s=time_budget_s,
             on_progress=on_progress,
             group_by=group_by,
+            workers=workers,
         )
 
     def fresh(self) -> "SalesForecaster":
@@ -81,6 +85,7 @@ class SalesForecaster:
             group_by=self.group_by,
             settings=self.settings,
             on_progress=self.on_progress,
+            workers=self.workers,
         )
 
     def fit(self, history: pd.DataFrame) -> "SalesForecaster":

@@ -33,17 +33,41 @@ class Windows:
         return int(self.count.sum())
 
 
-def training_windows(tables: Tables, geometry: Geometry, limit: int) -> Windows:
+@dataclass(frozen=True)
+class Held:
+    """Which of all series a worker's tables hold, and what it must know of all: start (N,), scale (N,) as of Tables.
+
+    place: (N,) row in the worker's tables, -1 where another worker holds the series.
+    """
+
+    start: np.ndarray
+    scale: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def all_of(cls, tables: Tables) -> "Held":
+        """Tables that hold every series."""
+        return cls(start=tables.start, scale=tables.scale, place=np.arange(len(tables.start)))
+
+    def of_own(self, values: np.ndarray) -> np.ndarray:
+        """Values of all series (N,) for those that the worker holds, in the order of its tables."""
+        own = self.place >= 0
+        out = np.empty(int(own.sum()), dtype=values.dtype)
+        out[self.place[own]] = values[own]
+        return out
+
+
+def training_windows(held: Held, geometry: Geometry, limit: int) -> Windows:
     """Origins from two cycles after a series' first record up to the last date before `limit`."""
     least = 2 * geometry.season.cycle if geometry.season.cycle > 1 else min(4, max(1, limit // 4))
-    lowest = np.maximum(tables.start + least, 1)
+    lowest = np.maximum(held.start + least, 1)
     count = np.maximum(limit - lowest, 0)
     series = np.flatnonzero(count > 0)
     return Windows(
         series=series,
         lowest=lowest[series],
         count=count[series],
-        chance=series_weight(tables.scale)[series],
+        chance=series_weight(held.scale)[series],
         limit=limit,
     )
 
@@ -112,22 +136,35 @@ def train(
     half_life: float | None = None,
     deadline: float | None = None,
     on_step: Callable[[float], None] | None = None,
+    held: Held | None = None,
+    done: TrainingLog | None = None,
+    after_step: Callable[[TrainingLog], None] | None = None,
 ) -> TrainingLog:
     """Run `steps` updates, rate rising linearly, then falling as a cosine; a deadline (monotonic) ends it early.
+
+    held: of a worker whose tables hold some of the series only: windows are drawn from all, and it takes part with its
+    own. done: what an interrupted run had done when it was kept, in whole tens of steps; the steps after it follow.
+    after_step: called with the log so far.
 
     Raises:
         ArithmeticError: if a loss is not a finite number: the training has diverged.
     """
-    windows = training_windows(tables, geometry, limit)
+    held = held or Held.all_of(tables)
+    windows = training_windows(held, geometry, limit)
     if windows.total == 0:
         return TrainingLog()
-    log = TrainingLog(allowed=steps)
+    log = done or TrainingLog(allowed=steps)
     rng = np.random.default_rng(seed)
-    weight = series_weight(tables.scale)
+    weight = held.of_own(series_weight(held.scale))
     began = time.monotonic()
     bucket: list[float] = []
+    first = log.steps
     for k in range(steps):
         series, origin = draw(windows, rng, batch_size, half_life)
+        if k < first:
+            continue
+        own = held.place[series] >= 0
+        series, origin = held.place[series[own]], origin[own]
         arrays = batch_arrays(tables, geometry, series, origin, limit=limit, weight=weight)
         now = rate * min(1.0, (k + 1) / max(warmup, 1)) * (0.5 + 0.5 * np.cos(np.pi * k / steps))
         bucket.append(step(arrays, (seed % 2**31, k), float(now)))
@@ -137,6 +174,8 @@ def train(
             log.losses.append(float(np.mean(bucket)))
             bucket = []
         log.steps += 1
+        if after_step is not None:
+            after_step(log)
         if on_step is not None and k % 20 == 0:
             on_step((k + 1) / steps)
         if deadline is not None and time.monotonic() > deadline and log.steps < steps:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import sparse
 
+from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.recommending.budget import FEWEST_POSITIONS, NETWORK_SHARE, REFIT_SHARE, Budget, schedule
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
 from ecom_pipeline.recommending.counting import LONG, WIDTH, fit_counting_sources
@@ -39,8 +40,8 @@ WARM_RATE = 0.5  # of the learning rate, where a network goes on from its weight
 
 @dataclass
 class Plan:
-    """What to fit: the model, its networks, limits, and the traits of the items (items, values) where they are
-    known."""
+    """What to fit: the model, its networks, limits, the traits of the items (items, values) where they are known, and
+    the workers that train networks together, where it is not this process."""
 
     model: Model
     networks: tuple[NetworkModel, ...]
@@ -49,6 +50,7 @@ class Plan:
     budget: Budget
     traits: sparse.csr_array | None = None
     on_progress: Progress | None = None
+    workers: Runner | None = None
 
     def say(self, what: str, share: float) -> None:
         """Report progress: a few words, and the share of the fit that is done."""
@@ -323,6 +325,14 @@ def _train(
         if warm and before is not None and known is not None:
             take_over(network, before[cell].network, known)
             training = replace(training, rate=training.rate * WARM_RATE)
+        seen = np.bincount(log.items, minlength=log.n_items) > 0
+        if plan.workers is not None:
+            from ecom_pipeline.distributed.next_item import train_together
+
+            sources[cell], fits[cell] = train_together(
+                plan.workers, network, read, training=training, epochs=epochs, seed=plan.seed, seen=seen
+            )
+            continue
         left = plan.budget.left()
         say = partial(_say_part, plan, f"{cell}: {'going on' if warm else 'training'}", low, high)
         sources[cell], fits[cell] = train_network(
@@ -331,7 +341,7 @@ def _train(
             training=training,
             epochs=epochs,
             seed=plan.seed,
-            seen=np.bincount(log.items, minlength=log.n_items) > 0,
+            seen=seen,
             budget_s=None if left is None else left / (len(cells) - number),
             on_progress=say,
         )

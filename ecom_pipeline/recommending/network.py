@@ -20,6 +20,7 @@ from ecom_pipeline.tensorflow_threads import use_one_thread
 use_one_thread()
 
 Cell = Literal["gru", "lstm", "simple_rnn", "transformer"]
+PLACES = 64
 GATES: dict[str, int] = {"gru": 3, "lstm": 4, "simple_rnn": 1}
 
 
@@ -97,13 +98,15 @@ class SequenceNetwork:
         self.dense["trace"].assign(np.float32(np.log(spectral.history_decay / (1.0 - spectral.history_decay))))
         self.dense["out"].assign(self.dense["out"] * 0.2)
 
-    def queries(self, inputs: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """Queries (rows, steps, width) of embedded sequences (rows, steps, width), aligned at the first event."""
+    def queries(self, inputs: tf.Tensor, *, seed: tf.Tensor | None) -> tf.Tensor:
+        """Queries (rows, steps, width) of embedded sequences (rows, steps, width), aligned at the first event.
+
+        `seed`, an int32 pair, switches dropout on; the same pair drops the same entries.
+        """
         settings = self.settings
-        x = tf.nn.dropout(inputs, settings.dropout) if training and settings.dropout else inputs
-        hidden = self._attend(x, training=training) if settings.cell == "transformer" else self._recur(x)
-        if training and settings.state_dropout:
-            hidden = tf.nn.dropout(hidden, settings.state_dropout)
+        x = _dropped(inputs, settings.dropout, seed, 0)
+        hidden = self._attend(x, seed=seed) if settings.cell == "transformer" else self._recur(x)
+        hidden = _dropped(hidden, settings.state_dropout, seed, 1)
         decay = tf.sigmoid(self.dense["trace"])
         steps = tf.range(tf.shape(x)[1])
         apart = tf.cast(steps[:, None] - steps[None, :], tf.float32)
@@ -140,7 +143,7 @@ class SequenceNetwork:
         )
         return tf.transpose(outputs.stack(), [1, 0, 2])
 
-    def _attend(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+    def _attend(self, x: tf.Tensor, *, seed: tf.Tensor | None) -> tf.Tensor:
         settings, weights = self.settings, self.dense
         d, heads = settings.width, settings.heads
         rows, steps = tf.shape(x)[0], tf.shape(x)[1]
@@ -153,25 +156,37 @@ class SequenceNetwork:
             share = tf.nn.softmax(tf.where(causal > 0, logits, -1e9))
             mixed = tf.reshape(tf.einsum("bhts,bshc->bthc", share, v), (rows, steps, d))
             mixed = tf.einsum("btd,de->bte", mixed, weights[f"proj_{block}"])
-            h += tf.nn.dropout(mixed, settings.state_dropout) if training and settings.state_dropout else mixed
+            h += _dropped(mixed, settings.state_dropout, seed, 2 + 2 * block)
             inner = tf.einsum("btd,de->bte", _norm(h, weights[f"norm2_{block}"]), weights[f"up_{block}"])
             inner = tf.einsum("bte,ed->btd", tf.nn.gelu(inner + weights[f"up_bias_{block}"]), weights[f"down_{block}"])
-            h += tf.nn.dropout(inner, settings.state_dropout) if training and settings.state_dropout else inner
+            h += _dropped(inner, settings.state_dropout, seed, 3 + 2 * block)
         return _norm(h, weights["final_scale"])
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Every parameter's variable by name."""
+        return {"embedding": self.embedding, "bias": self.bias, **self.dense}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every parameter by name."""
-        named = {"embedding": self.embedding, "bias": self.bias, **self.dense}
-        return {name: variable.numpy() for name, variable in named.items()}
+        return {name: variable.numpy() for name, variable in self.variables().items()}
 
     def assign(self, arrays: dict[str, np.ndarray]) -> None:
         """Set every parameter from `arrays`, as `arrays()` gave them."""
-        for name, variable in {"embedding": self.embedding, "bias": self.bias, **self.dense}.items():
+        for name, variable in self.variables().items():
             variable.assign(arrays[name])
 
     def describe(self) -> dict[str, Any]:
         """Settings and size, for a manifest."""
         return {"n_items": self.n_items, "settings": asdict(self.settings)}
+
+
+def _dropped(x: tf.Tensor, rate: float, seed: tf.Tensor | None, place: int) -> tf.Tensor:
+    """Dropout at one of a step's PLACES."""
+    if seed is None or not rate:
+        return x
+    return tf.nn.experimental.stateless_dropout(
+        x, rate, seed=tf.stack([seed[0], seed[1] * PLACES + place]), rng_alg="philox"
+    )
 
 
 def _norm(x: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:

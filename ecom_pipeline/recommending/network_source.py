@@ -13,7 +13,7 @@ import numpy as np
 from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
 from ecom_pipeline.recommending.sources import BARRED, Allowed, DenseScores, ScoreBlock
 from ecom_pipeline.recommending.spectral import Spectral
-from ecom_pipeline.recommending.training import Encoder, Trainer, TrainingSettings
+from ecom_pipeline.recommending.training import Encoder, Shards, Trainer, TrainingSettings
 from ecom_pipeline.sequences import EventSequences
 
 Progress = Callable[[float], None]
@@ -69,6 +69,12 @@ def take_over(network: SequenceNetwork, before: SequenceNetwork, known: np.ndarr
     network.assign(old)
 
 
+def rates_of_epoch(training: TrainingSettings, number: int, epochs: int) -> tuple[float, float]:
+    """Learning rates at the begin and the end of epoch `number`, from 0, of so many."""
+    fall = 1.0 - training.final_rate
+    return training.rate * (1.0 - fall * number / epochs), training.rate * (1.0 - fall * (number + 1) / epochs)
+
+
 def train_network(
     network: SequenceNetwork,
     log: EventSequences,
@@ -83,18 +89,15 @@ def train_network(
     """Train a network on a log for `epochs`, or for as many as fit into `budget_s` by the fastest of them (one
     that does not fit is cut short). Items that are not `seen` (bool (items,)) are never proposed."""
     started = time.monotonic()
-    trainer = Trainer(network, log, training, seed=seed)
+    trainer = Trainer(network, Shards.whole(log), training, seed=seed)
     losses: list[float] = []
     deadline = None if budget_s is None else started + budget_s
     done, planned = 0, epochs
     fastest = math.inf
     while done < epochs:
         begun = time.monotonic()
-        start, end = (
-            training.rate * (1.0 - (1.0 - training.final_rate) * share)
-            for share in (done / epochs, (done + 1) / epochs)
-        )
-        losses.append(trainer.epoch(rate_from=start, rate_to=end, deadline=deadline))
+        start, end = rates_of_epoch(training, done, epochs)
+        losses.append(trainer.epoch(done, rate_from=start, rate_to=end, deadline=deadline))
         done += 1
         if deadline is not None:
             left = deadline - time.monotonic()

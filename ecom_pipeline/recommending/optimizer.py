@@ -27,6 +27,11 @@ class LazyAdam:
             for v in [*dense, *tables]
         ]
 
+    def variables(self) -> dict[str, tf.Variable]:
+        """Its state, by name."""
+        moments = {f"moment{which}.{place}": pair[which] for place, pair in enumerate(self.moments) for which in (0, 1)}
+        return {"step": self.step, **moments}
+
     def apply(
         self,
         dense_gradients: list[tf.Tensor],

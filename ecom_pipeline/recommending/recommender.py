@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.recommending import fitting, reasons, similarity, storage
 from ecom_pipeline.recommending.budget import Budget
 from ecom_pipeline.recommending.content import read_traits
@@ -43,6 +44,7 @@ class NextItemRecommender:
         time_budget_s: seconds that a fit may take; None trains as long as the size of the data suggests.
         networks: the networks that a blend holds; none makes a blend that only counts, and fits in seconds.
         purchase_events: names of the events that mean "bought", for reasons.
+        workers: have networks trained together, instead of this process; the clock then has no say.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class NextItemRecommender:
         *,
         networks: Sequence[NetworkModel] = ("gru",),
         purchase_events: Sequence[str] = ("purchase",),
+        workers: Runner | None = None,
     ) -> None:
         if model not in get_args(Model):
             raise ValueError(f"model must be one of {', '.join(get_args(Model))}, not {model!r}")
@@ -70,6 +73,7 @@ class NextItemRecommender:
         self.time_budget_s = time_budget_s
         self.networks = tuple(networks)
         self.purchase_events = tuple(purchase_events)
+        self.workers = workers
         self._ranker: Ranker | None = None
         self._items: pa.Table | None = None
         self._kind_names: tuple[str, ...] = ()
@@ -125,6 +129,7 @@ class NextItemRecommender:
             time_budget_s,
             networks=self.networks,
             purchase_events=self.purchase_events,
+            workers=self.workers,
         )
         # the re-ranker knows the event types by their numbers
         log, vocabulary = _read_log(events, item_features, kind_names=self._kind_names)
@@ -146,6 +151,7 @@ class NextItemRecommender:
             seed=self.seed,
             budget=Budget(self.time_budget_s),
             on_progress=on_progress,
+            workers=self.workers,
         )
 
     def _keep(

@@ -1,18 +1,20 @@
 """Training a sequence network: batches of similar length, sampled softmax with logQ correction, one step as a function.
 
-Imports TensorFlow. `Trainer.step` is the whole training step (gradient tape and update), so that several workers
-can run the same step and sum its gradients; nothing here uses `model.fit`.
+Imports TensorFlow. `Trainer.step` is the whole training step (gradient tape and update); workers of a group run the
+same step, each on its shards, and average its gradients. Nothing here uses `model.fit`.
 """
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from ecom_pipeline.distributed.group import ALONE, Group
 from ecom_pipeline.recommending.network import SequenceNetwork
 from ecom_pipeline.recommending.optimizer import LazyAdam
 from ecom_pipeline.sequences import EventSequences, ranges
@@ -49,38 +51,98 @@ def cut_windows(log: EventSequences, length: int) -> tuple[np.ndarray, np.ndarra
     return starts, ends - starts
 
 
-def batches(log: EventSequences, *, length: int, positions: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """One epoch in random order; each batch holds windows of similar length and about `positions` events."""
+@dataclass(frozen=True)
+class Shards:
+    """The parts of a log that a worker reads, and what it must know of all parts together.
+
+    logs: sequences, by `numbers` among all shards. counts: events of each item, int (items,). steps: events that follow
+    another of the same user.
+    """
+
+    logs: tuple[EventSequences, ...]
+    numbers: tuple[int, ...]
+    counts: np.ndarray
+    steps: int
+
+    @classmethod
+    def whole(cls, log: EventSequences) -> "Shards":
+        """A log as its only shard."""
+        counts = np.bincount(log.items, minlength=log.n_items)
+        return cls(logs=(log,), numbers=(0,), counts=counts, steps=steps_of(log))
+
+    def batches(self, positions: int) -> int:
+        """Batches of an epoch, of about so many events in all shards together."""
+        return -(-self.steps // positions)
+
+
+def steps_of(log: EventSequences) -> int:
+    """Events that follow another of the same user."""
+    return int(np.maximum(log.lengths - 1, 0).sum())
+
+
+def batches(shards: Shards, *, length: int, positions: int, seed: Sequence[int], first: int = 0) -> Iterator[Batch]:
+    """One epoch in random order, from its batch `first` on; each holds windows of similar length, about `positions`
+    events of them in all shards together.
+
+    What a shard adds to a batch depends on that shard alone, so that a batch is the same, but for its order of rows,
+    however the shards are spread over workers. It may be nothing.
+    """
+    count = shards.batches(positions)
+    parts = [
+        _parts(log, length=length, count=count, rng=np.random.default_rng([*seed, 1 + number]))
+        for log, number in zip(shards.logs, shards.numbers, strict=True)
+    ]
+    for number in np.random.default_rng([*seed, 0]).permutation(count)[first:]:
+        items = [_padded(log, *windows[number]) for log, windows in zip(shards.logs, parts, strict=True)]
+        width = max(part.shape[1] for part in items)
+        padded = np.concatenate(
+            [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in items]
+        )
+        inputs = np.where(padded[:, 1:] >= 0, padded[:, :-1], -1)
+        yield Batch(inputs=inputs.astype(np.int32), targets=padded[:, 1:].astype(np.int32))
+
+
+def _parts(
+    log: EventSequences, *, length: int, count: int, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Starts and lengths of the windows of each of `count` batches, by length."""
     starts, lengths = cut_windows(log, length)
-    if not len(starts):  # no user has two events
-        return
     order = rng.permutation(len(starts))
     order = order[np.argsort(lengths[order], kind="stable")]
     cumulative = np.cumsum(lengths[order] - 1)
-    batch_of = (cumulative - 1) // positions
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(batch_of)) + 1, [len(order)]])
-    for number in rng.permutation(len(edges) - 1):
-        chosen = order[edges[number] : edges[number + 1]]
-        width = int(lengths[chosen].max()) - 1
-        index = starts[chosen, None] + np.arange(width + 1)
-        inside = np.arange(width + 1) < lengths[chosen, None]
-        items = np.where(inside, log.items[np.where(inside, index, 0)], -1)
-        inputs = np.where(items[:, 1:] >= 0, items[:, :-1], -1)
-        yield Batch(inputs=inputs.astype(np.int32), targets=items[:, 1:].astype(np.int32))
+    batch_of = (cumulative - 1) * count // max(int(cumulative[-1]) if len(cumulative) else 0, 1)
+    edges = np.searchsorted(batch_of, np.arange(count + 1))
+    chosen = [order[low:high] for low, high in pairwise(edges)]
+    return [(starts[windows], lengths[windows]) for windows in chosen]
+
+
+def _padded(log: EventSequences, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Items of windows (windows, longest), -1 where a window has ended; of no windows, two columns."""
+    index = starts[:, None] + np.arange(int(lengths.max(initial=2)))
+    inside = np.arange(index.shape[1]) < lengths[:, None]
+    if not len(starts):
+        return np.full(index.shape, -1, dtype=np.int32)
+    return np.where(inside, log.items[np.where(inside, index, 0)], -1)
 
 
 class Trainer:
-    """Trains a network on a log, step by step."""
+    """Trains a network on the shards of a log, step by step; alone, or as one of a group."""
 
-    def __init__(self, network: SequenceNetwork, log: EventSequences, settings: TrainingSettings, *, seed: int) -> None:
-        self.network, self.log, self.settings = network, log, settings
-        self.rng = np.random.default_rng(seed)
+    def __init__(
+        self,
+        network: SequenceNetwork,
+        shards: Shards,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+        group: Group = ALONE,
+    ) -> None:
+        self.network, self.shards, self.settings = network, shards, settings
+        self.seed, self.group = seed, group
         self.cut_short = False  # whether a deadline ended an epoch before its last batch
-        tf.random.set_seed(seed)
         self.optimizer = LazyAdam(list(network.dense.values()), [network.embedding, network.bias], beta_2=0.99)
-        counts = np.bincount(log.items, minlength=log.n_items).astype(np.float64)
-        share = counts**settings.negative_power
-        share[counts == 0] = 0.0
+        share = shards.counts.astype(np.float64) ** settings.negative_power
+        share[shards.counts == 0] = 0.0
         self.share = share / share.sum()
         self.cumulative = np.cumsum(self.share)
         # log of the chance that an item is among the distinct negatives of a batch: what the correction subtracts
@@ -88,49 +150,93 @@ class Trainer:
             np.log(np.maximum(-np.expm1(-self.share * settings.negatives), 1e-12)).astype(np.float32)
         )
         self._step = tf.function(
-            self.step,
+            group.replicated(self.step),
             input_signature=[
                 tf.TensorSpec((None, None), tf.int32),
                 tf.TensorSpec((None, None), tf.int32),
                 tf.TensorSpec((None,), tf.int32),
+                tf.TensorSpec((2,), tf.int32),
                 tf.TensorSpec((), tf.float32),
             ],
         )
 
-    def epoch(self, *, rate_from: float, rate_to: float, deadline: float | None = None) -> float:
-        """One pass over the log with a learning rate that falls linearly, cut short at `deadline`
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch."""
+        return self.shards.batches(self.settings.positions)
+
+    def epoch(
+        self,
+        number: int,
+        *,
+        rate_from: float,
+        rate_to: float,
+        deadline: float | None = None,
+        first: int = 0,
+        after_step: Callable[[int, float], None] | None = None,
+    ) -> float:
+        """Epoch `number`, one pass over the shards, with a learning rate that falls linearly, cut short at `deadline`
         (`time.monotonic`); the mean loss.
+
+        Args:
+            number: of the epoch; with the seed it says all that is random in it.
+            rate_from, rate_to: learning rates at its begin and end.
+            deadline: not to be given in a group, whose workers' clocks differ.
+            first: the batch to begin with, where those before it were done earlier.
+            after_step: called with the number of batches done, and the loss.
 
         Raises:
             ArithmeticError: if the training has diverged.
         """
-        settings = self.settings
-        prepared = list(
-            batches(self.log, length=self.network.settings.length, positions=settings.positions, rng=self.rng)
-        )
+        settings, count = self.settings, self.batches
+        draws = np.random.default_rng([self.seed, number, 0])
+        draws.bit_generator.advance(first * settings.negatives)  # type: ignore[attr-defined]  # past those done earlier
+        noise, before = self.group.seed(self.seed), number * count
         losses = []
-        for number, batch in enumerate(prepared):
-            if deadline is not None and number and time.monotonic() > deadline:
+        prepared = batches(
+            self.shards,
+            length=self.network.settings.length,
+            positions=settings.positions,
+            seed=[self.seed, number, 1],
+            first=first,
+        )
+        for place, batch in enumerate(prepared, start=first):
+            if deadline is not None and place and time.monotonic() > deadline:
                 self.cut_short = True
                 break
             negatives = np.unique(
-                np.searchsorted(self.cumulative, self.rng.random(settings.negatives) * self.cumulative[-1])
+                np.searchsorted(self.cumulative, draws.random(settings.negatives) * self.cumulative[-1])
             )
-            rate = rate_from + (rate_to - rate_from) * number / max(len(prepared), 1)
-            losses.append(self._step(batch.inputs, batch.targets, negatives.astype(np.int32), np.float32(rate)))
+            rate = rate_from + (rate_to - rate_from) * place / max(count, 1)
+            losses.append(
+                self._step(
+                    batch.inputs,
+                    batch.targets,
+                    negatives.astype(np.int32),
+                    np.array([noise, before + place], dtype=np.int32),
+                    np.float32(rate),
+                )
+            )
+            if after_step is not None:
+                after_step(place + 1, float(losses[-1]))
         mean = float(np.mean([loss.numpy() for loss in losses])) if losses else 0.0
         if not math.isfinite(mean):
             raise ArithmeticError("the training of the network diverged: its loss is not a finite number")
         return mean
 
-    def step(self, inputs: tf.Tensor, targets: tf.Tensor, negatives: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        """Gradient and update of one batch; the loss."""
-        loss, dense, rows, tables = self.gradients(inputs, targets, negatives)
+    def step(
+        self, inputs: tf.Tensor, targets: tf.Tensor, negatives: tf.Tensor, seed: tf.Tensor, rate: tf.Tensor
+    ) -> tf.Tensor:
+        """Gradient and update of one batch, of which each worker of the group has a part; the loss of all of it."""
+        loss, dense, rows, tables = self.gradients(inputs, targets, negatives, seed)
+        weight = tf.reduce_sum(tf.cast(targets >= 0, tf.float32))
+        (loss, *dense), share = self.group.average([loss, *dense], weight=weight)
+        rows, tables = self.group.average_rows(rows, tables, share=share)
         self.optimizer.apply(dense, rows, tables, rate=rate)
         return loss
 
     def gradients(
-        self, inputs: tf.Tensor, targets: tf.Tensor, negatives: tf.Tensor
+        self, inputs: tf.Tensor, targets: tf.Tensor, negatives: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor, list[tf.Tensor]]:
         """Loss, gradients of the dense parameters, the touched rows, and the gradients of the tables' rows."""
         network = self.network
@@ -145,7 +251,7 @@ class Trainer:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([table, item_bias, *dense])
             embedded = tf.gather(table, tf.reshape(local_inputs, tf.shape(inputs)))
-            query = tf.boolean_mask(network.queries(embedded, training=True), inside)
+            query = tf.boolean_mask(network.queries(embedded, seed=seed), inside)
             positive = tf.reduce_sum(query * tf.gather(table, local_targets), axis=1)
             positive += tf.gather(item_bias, local_targets)[:, 0] - tf.gather(self.log_q, wanted)
             offset = tf.gather(item_bias, local_negatives)[:, 0] - tf.gather(self.log_q, negatives)
@@ -154,7 +260,9 @@ class Trainer:
             own = tf.gather(slot, local_targets)
             clashing = tf.where(own > 0)
             hits = tf.concat([clashing, tf.cast(tf.gather_nd(own, clashing)[:, None] - 1, tf.int64)], axis=1)
-            loss = tf.reduce_mean(sampled_softmax(query, positive, tf.gather(table, local_negatives), offset, hits))
+            losses = sampled_softmax(query, positive, tf.gather(table, local_negatives), offset, hits)
+            # a worker may have no part in a batch
+            loss = tf.reduce_sum(losses) / tf.cast(tf.maximum(tf.size(losses), 1), tf.float32)
         gradients = tape.gradient(loss, [table, item_bias, *dense])
         tables = [tf.convert_to_tensor(gradient) for gradient in gradients[:2]]
         return loss, list(gradients[2:]), rows, tables
@@ -202,7 +310,7 @@ class Encoder:
 
     def _last(self, items: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         embedded = tf.gather(self.network.embedding, tf.maximum(items, 0))
-        return tf.gather(self.network.queries(embedded, training=False), lengths - 1, batch_dims=1)
+        return tf.gather(self.network.queries(embedded, seed=None), lengths - 1, batch_dims=1)
 
     def encode(self, histories: EventSequences, *, block: int = 2_048) -> np.ndarray:
         """Queries float32 (users, width) after the last event; zeros for empty histories."""

@@ -51,6 +51,7 @@ from ecom_pipeline.steps.forecast_training import (
     training_settings,
 )
 from ecom_pipeline.steps.model_records import record_model
+from ecom_pipeline.steps.training_workers import training_workers
 from ecom_pipeline.warehouse import Warehouse
 
 MODEL: ModelName = "sales_forecaster"
@@ -148,6 +149,7 @@ def _train_if_due(
             history,
             settings=settings,
             on_progress=lambda stage, share: progress(f"{stage} on all days", 0.6 + 0.35 * share),
+            workers=training_workers(settings, warehouse),
         )
     except (ForecastingError, ArithmeticError) as error:
         return register(Verdict("rejected", f"the training went wrong: {error}"))
@@ -189,6 +191,7 @@ def _judge(
         on_progress=lambda stage, share: progress(
             f"{stage} before the held-out days", 0.05 + 0.35 * share_of_fit(stage, share)
         ),
+        workers=training_workers(settings, warehouse),
     )
     windows = open_windows(
         warehouse,

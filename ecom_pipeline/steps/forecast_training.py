@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
+from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.forecasting.storage import FORMAT
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.steps.forecast_frames import IS_CLOSED, STATIC, Covariates, history_of
@@ -130,26 +131,38 @@ def share_of_fit(stage: str, share: float) -> float:
 
 
 def fit_forecaster(
-    history: pd.DataFrame, *, covariates: Covariates, settings: Settings, on_progress: Progress
+    history: pd.DataFrame,
+    *,
+    covariates: Covariates,
+    settings: Settings,
+    on_progress: Progress,
+    workers: Runner | None = None,
 ) -> FittedForecaster:
     """Fit a new forecaster to `history`, within most of the time budget."""
-    forecaster = _unfitted(covariates, settings, share=FIT_SHARE, on_progress=on_progress)
+    forecaster = _unfitted(covariates, settings, share=FIT_SHARE, on_progress=on_progress, workers=workers)
     return FittedForecaster(forecaster=forecaster.fit(history), covariates=covariates)
 
 
 def go_on_from(
-    fitted: FittedForecaster, history: pd.DataFrame, *, settings: Settings, on_progress: Progress
+    fitted: FittedForecaster,
+    history: pd.DataFrame,
+    *,
+    settings: Settings,
+    on_progress: Progress,
+    workers: Runner | None = None,
 ) -> FittedForecaster:
     """A second forecaster that has learnt from the newer days of `history` too, within the rest of the time budget.
 
     `fitted` stays as it is.
     """
-    forecaster = _unfitted(fitted.covariates, settings, share=1.0 - FIT_SHARE, on_progress=on_progress)
+    forecaster = _unfitted(fitted.covariates, settings, share=1.0 - FIT_SHARE, on_progress=on_progress, workers=workers)
     forecaster.model_ = fitted.forecaster.model_
     return replace(fitted, forecaster=forecaster.update(history))
 
 
-def _unfitted(covariates: Covariates, settings: Settings, *, share: float, on_progress: Progress) -> "SalesForecaster":
+def _unfitted(
+    covariates: Covariates, settings: Settings, *, share: float, on_progress: Progress, workers: Runner | None
+) -> "SalesForecaster":
     from ecom_pipeline.forecasting import SalesForecaster
 
     return SalesForecaster(
@@ -163,4 +176,5 @@ def _unfitted(covariates: Covariates, settings: Settings, *, share: float, on_pr
         group_by="level_code",
         time_budget_s=share * settings.forecast_time_budget_seconds,
         on_progress=on_progress,
+        workers=workers,
     )

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor, global_temporal_split
 from ecom_pipeline.recommending.evaluation import TemporalSplit
 from ecom_pipeline.recommending.frames import as_table
@@ -33,6 +34,7 @@ from ecom_pipeline.steps.recommend_judging import (
     purchase_figures,
 )
 from ecom_pipeline.steps.recommend_versions import JUDGED, MODEL, PURCHASES, SERVING, champion_of, require_features
+from ecom_pipeline.steps.training_workers import training_workers
 from ecom_pipeline.warehouse import Warehouse
 
 FLOORS: tuple[Literal["popularity", "co_visitation"], ...] = ("popularity", "co_visitation")
@@ -127,7 +129,11 @@ def _train(
     """
     names = item_names(warehouse)
     judged = _fit(
-        settings, split.train, names, lambda stage, share: progress(f"{stage} before the held-out days", 0.4 * share)
+        settings,
+        split.train,
+        names,
+        lambda stage, share: progress(f"{stage} before the held-out days", 0.4 * share),
+        training_workers(settings, warehouse),
     )
     progress("judge", 0.4)
     floors = {name: NextItemRecommender(model=name, repeats=settings.repeats).fit(split.train) for name in FLOORS}
@@ -192,12 +198,15 @@ def _training_settings(settings: Settings) -> dict[str, str | int | float | bool
     }
 
 
-def _fit(settings: Settings, events: pa.Table, names: pa.Table, on_progress: Progress) -> NextItemRecommender:
+def _fit(
+    settings: Settings, events: pa.Table, names: pa.Table, on_progress: Progress, workers: Runner | None
+) -> NextItemRecommender:
     recommender = NextItemRecommender(
         model=settings.next_item_model,
         repeats=settings.repeats,
         seed=settings.seed,
         time_budget_s=settings.next_item_time_budget_seconds * JUDGED_SHARE,
+        workers=workers,
     )
     return recommender.fit(events, item_features=names, on_progress=on_progress)
 
