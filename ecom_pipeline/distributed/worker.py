@@ -10,6 +10,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from ecom_pipeline.distributed.jobs import Job, JobError
+from ecom_pipeline.distributed.keeping import Keeper
+
 DIVERGED = 3
 """Exit status of a training that diverged: to start it again would change nothing."""
 
@@ -21,12 +24,10 @@ def run_worker(folder: Path, hosts: Sequence[str], rank: int, *, every_s: float,
         ArithmeticError: if the training diverged.
         JobError: if the folder holds no job.
     """
-    from ecom_pipeline.distributed.group import join
-    from ecom_pipeline.distributed.jobs import Job
-    from ecom_pipeline.distributed.keeping import Keeper
-
     job = Job(folder)
     kind = job.description()["kind"]
+    from ecom_pipeline.distributed.group import join
+
     group = join(hosts, rank)
     keeper = Keeper(job, writes=rank == 0, every_s=every_s, resume=resume)
     if kind == "sales":
@@ -40,7 +41,8 @@ def end_with_parent() -> None:
     """End this process when whoever holds its standard input does, so that no worker outlives its runner."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not sys.stdin, whose lock an ending interpreter wants
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -64,7 +66,8 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.stderr.flush()
         os._exit(DIVERGED)  # a normal end would wait for the other workers
-    sys.stdout.flush()
+    except JobError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -164,8 +164,12 @@ def train(
         if k < first:
             continue
         own = held.place[series] >= 0
-        series, origin = held.place[series[own]], origin[own]
-        arrays = batch_arrays(tables, geometry, series, origin, limit=limit, weight=weight)
+        if own.any():
+            series, origin = held.place[series[own]], origin[own]
+            arrays = batch_arrays(tables, geometry, series, origin, limit=limit, weight=weight)
+        else:  # all are other workers': a window that does not count
+            arrays = batch_arrays(tables, geometry, np.zeros(1, int), origin[:1], limit=limit, weight=weight)
+            arrays["mask"] *= 0
         now = rate * min(1.0, (k + 1) / max(warmup, 1)) * (0.5 + 0.5 * np.cos(np.pi * k / steps))
         bucket.append(step(arrays, (seed % 2**31, k), float(now)))
         if not np.isfinite(bucket[-1]):

@@ -18,7 +18,7 @@ def broken_job(folder: Path) -> Job:
 
 def test_workers_that_fail_again_and_again_end_the_run_with_what_they_said(tmp_path: Path) -> None:
     job = broken_job(tmp_path / "job")
-    with pytest.raises(JobError, match="failed 3 times in a row.*no training job.*must reach it under this path"):
+    with pytest.raises(JobError, match=r"failed 3 times in a row.*no training job.*must reach it under this path"):
         HostRunner(hosts_here(1), storage=tmp_path).run(job.folder)
 
 
