@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.forecasting.data import TASKS, Task, load
+from ecom_pipeline.distributed.hosts import runner_here
+from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings, backtest, backtest_profile, metrics, scales_at
 from ecom_pipeline.forecasting.points import percentage_point
 from ecom_pipeline.forecasting.types import QUANTILES
@@ -49,7 +51,14 @@ def settings_from(pairs: list[str], base: TrainingSettings) -> TrainingSettings:
 
 
 def run(
-    task: Task, *, seed: int, split: str, cell: str, settings: TrainingSettings, refit: str
+    task: Task,
+    *,
+    seed: int,
+    split: str,
+    cell: str,
+    settings: TrainingSettings,
+    refit: str,
+    workers: Runner | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Backtest rows of ours; wall and processor seconds for fitting and predicting at all cutoffs, without imports."""
     import tensorflow  # noqa: F401
@@ -64,6 +73,7 @@ def run(
         cell=cell,  # type: ignore[arg-type]
         seed=seed,
         settings=settings,
+        workers=workers,
     )
     cutoffs = task.cutoffs if split == "test" else task.validation
     began, processor = time.monotonic(), time.process_time()
@@ -94,6 +104,7 @@ def main() -> None:
     parser.add_argument("--refit", default="each")
     parser.add_argument("--average", action="store_true", help="only score the average of the saved seeds' forecasts")
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], help="training settings, name=value")
+    parser.add_argument("--workers", type=int, default=None, help="train in so many processes together")
     arguments = parser.parse_args()
     task = TASKS[arguments.task]
     sales = load(task)
@@ -110,7 +121,13 @@ def main() -> None:
     results = []
     for seed in arguments.seeds:
         rows, seconds = run(
-            task, seed=seed, split=arguments.split, cell=arguments.cell, settings=settings, refit=arguments.refit
+            task,
+            seed=seed,
+            split=arguments.split,
+            cell=arguments.cell,
+            settings=settings,
+            refit=arguments.refit,
+            workers=runner_here(arguments.workers),
         )
         values = {**figures(rows, scales, task), **seconds}
         results.append(values)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.recommending.data import Task, sample_cases
+from ecom_pipeline.distributed.hosts import runner_here
 from ecom_pipeline.recommending import NextItemRecommender, evaluate
 
 
@@ -22,6 +23,7 @@ def main(make_task: Callable[..., Task], metrics: tuple[str, ...]) -> None:
     parser.add_argument("--budget", type=float, default=None, help="seconds a fit may take")
     parser.add_argument("--tuning", action="store_true", help="score the validation cases, never the test")
     parser.add_argument("--cases", type=int, default=None, help="score only so many cases")
+    parser.add_argument("--workers", type=int, default=None, help="train networks in so many processes together")
     arguments = parser.parse_args()
     task = make_task(tuning=arguments.tuning)
     if arguments.cases is not None:
@@ -34,6 +36,7 @@ def main(make_task: Callable[..., Task], metrics: tuple[str, ...]) -> None:
             seed=seed,
             time_budget_s=arguments.budget,
             networks=arguments.networks,
+            workers=runner_here(arguments.workers),
         )
         started, cpu = time.monotonic(), time.process_time()
         recommender.fit(task.events)

@@ -10,6 +10,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -132,6 +133,13 @@ class HostRunner:
 
 def _log(job: Path, rank: int) -> Path:
     return job / f"worker-{rank}.log"
+
+
+def runner_here(workers: int | None) -> HostRunner | None:
+    """So many workers on this machine, to try it; None for None."""
+    if workers is None:
+        return None
+    return HostRunner(hosts_here(workers), storage=Path(tempfile.gettempdir()))
 
 
 def hosts_here(count: int) -> list[str]:

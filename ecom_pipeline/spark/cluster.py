@@ -36,6 +36,7 @@ class LocalCluster:
     def __init__(self, folder: Path, *, port: int, page: int) -> None:
         self.url = f"spark://{LOOPBACK}:{port}"
         self.workers: list[subprocess.Popen[bytes]] = []
+        self._killed: list[subprocess.Popen[bytes]] = []
         self._folder = folder
         self._port = port
         self._page = page
@@ -58,6 +59,7 @@ class LocalCluster:
     def kill_worker(self, number: int) -> None:
         """Kill a worker and its executors at once, as a power cut would."""
         worker = self.workers[number]
+        self._killed.append(worker)
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
 
@@ -77,7 +79,8 @@ class LocalCluster:
         """
         until = time.monotonic() + START_SECONDS
         while self.alive_workers() < count:
-            ended = [process for process in (self._master, *self.workers) if process and process.poll() is not None]
+            running = [process for process in self.workers if process not in self._killed]
+            ended = [process for process in (self._master, *running) if process and process.poll() is not None]
             if ended or time.monotonic() > until:
                 raise ClusterError(f"the cluster did not come up: {self._last_words()}")
             time.sleep(0.2)
