@@ -105,7 +105,7 @@ def skew(bench: Bench, count: int) -> None:
         warehouse,
         "core_order_lines",
         {
-            "item_id": "(SELECT item_id FROM core_order_lines GROUP BY item_id ORDER BY count(*) DESC, item_id LIMIT 1)",
+            "item_id": "(SELECT min(item_id) FROM core_order_lines)",
             "file_id": "(SELECT max(file_id) + 1 FROM core_order_lines)",
             "line": "row_number() OVER ()",
         },
