@@ -31,6 +31,23 @@ FEAT_ITEMS = Table(
     published_as="items",
 )
 
+FEAT_ITEM_CLICKS = Table(
+    name="feat_item_clicks",
+    layer="features",
+    meaning="What was done with each product on each day, by known users and others, as the browse feed tells it.",
+    columns=(
+        Column("item_id", "VARCHAR", "Product.", nullable=False),
+        Column("date", "DATE", "Day in the shop's time zone.", nullable=False),
+        Column("views", "BIGINT", "Views.", nullable=False),
+        Column("carts", "BIGINT", "Additions to the cart.", nullable=False),
+        Column("purchases", "BIGINT", "Purchases (lines) that the browse feed tells.", nullable=False),
+        Column("last_paid_at", "TIMESTAMP", "Time of the day's last purchase with a price, UTC."),
+        Column("last_price", "DOUBLE", "Price of one unit in that purchase."),
+    ),
+    key=("item_id", "date"),
+    rules=(Between("views", minimum=0), Between("carts", minimum=0), Between("purchases", minimum=0)),
+)
+
 FEAT_USER_EVENTS = Table(
     name="feat_user_events",
     layer="features",
@@ -175,6 +192,7 @@ FEAT_SALES_FUTURE = Table(
 )
 
 FEATURE_TABLES = (
+    FEAT_ITEM_CLICKS,
     FEAT_ITEMS,
     FEAT_PROMOTION_DAYS,
     FEAT_USER_EVENTS,

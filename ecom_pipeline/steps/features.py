@@ -17,14 +17,15 @@ from ecom_pipeline.steps.refreshing import refresh
 from ecom_pipeline.warehouse import Warehouse
 
 FEATURE_INPUTS: dict[str, tuple[str, ...]] = {
-    "feat_items": (),
-    "feat_promotion_days": ("feat_items",),
     "feat_user_events": (),
+    "feat_item_clicks": ("feat_user_events",),
+    "feat_items": ("feat_item_clicks",),
+    "feat_promotion_days": ("feat_items",),
     "feat_sessions": ("feat_user_events",),
-    "feat_sales_daily": ("feat_items", "feat_promotion_days"),
+    "feat_sales_daily": ("feat_item_clicks", "feat_items", "feat_promotion_days"),
     "feat_sales_future": ("feat_items", "feat_promotion_days", "feat_sales_daily"),
 }
-"""Feature table -> the feature tables that it reads; all read core tables as well."""
+"""Feature table -> the feature tables that it, or what tells its changes, reads; all read core tables as well."""
 
 FEATURE_ORDER: tuple[str, ...] = tuple(FEATURE_INPUTS)
 """An order in which every table comes after those that it reads."""

@@ -42,8 +42,9 @@ class ByUser:
 class ByDay:
     """How a table is made from a day on: `:since` of its SQL, its rows being of days (`date`).
 
-    A row of a day is made from sessions that begin on it or up to `days_ahead` (a parameter) later. What users did
-    before a day, and the sessions that ended before it, stay as they are when only later days change.
+    A row of a day is made from events of it, or from sessions that begin on it or up to `days_ahead` (a parameter)
+    later. What users did before a day, and the sessions that ended before it, stay as they are when only later days
+    change.
     """
 
     stamps: str
@@ -102,7 +103,16 @@ PARTS: Mapping[str, ByUser | ByDay] = {
               event_date AS day, {BUCKET} AS bucket,
               concat(count(*), ' ', sum(hash({", ".join(table("core_events").column_names)}))) AS stamp,
               CAST(NULL AS DATE) AS reach, min(event_ts) AS first_at, max(event_ts) AS last_at
-            FROM core_events WHERE event_date <= :as_of AND user_id IS NOT NULL GROUP BY ALL""",
+            FROM core_events WHERE event_date <= :as_of GROUP BY ALL""",
+    ),
+    # the stamps of user events are of all rows, whether the user is known or not
+    "feat_item_clicks": ByDay(
+        stamps="""
+            SELECT
+              day, 0 AS bucket, CAST(sum(hash(bucket, stamp)) AS VARCHAR) AS stamp, CAST(NULL AS DATE) AS reach,
+              CAST(NULL AS TIMESTAMP) AS first_at, CAST(NULL AS TIMESTAMP) AS last_at
+            FROM feature_days WHERE table_name = 'feat_user_events' GROUP BY day""",
+        made_from=("feat_user_events",),
     ),
     "feat_sessions": ByUser(
         source="feat_user_events",

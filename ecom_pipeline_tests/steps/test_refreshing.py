@@ -19,7 +19,7 @@ from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse, 
 
 USERS = tuple(f"u{number}" for number in range(150))
 ITEMS = ("a", "b", "c", "d", "e")
-NIGHTS = 12
+NIGHTS = 9
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def visits(shop: CoreRows, chance: random.Random, n: int, *, users: int, file_id
 def build(shop: CoreRows, n: int, **settings: Any) -> dict[str, list[tuple[Any, ...]]]:
     """Bring the tables that are made in parts to day n; all their rows."""
     chosen = shop.settings.model_copy(update=settings)
-    for name in ("feat_items", *PARTS):
+    for name in ("feat_user_events", "feat_item_clicks", "feat_items", *tuple(PARTS)[2:]):
         step = build_feature if name in FEATURE_INPUTS else build_trajectory
         step(shop.warehouse, name, profile=shop.profile, settings=chosen, as_of=day(n))
     return {name: shop.features(name) for name in PARTS}

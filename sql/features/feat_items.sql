@@ -17,11 +17,6 @@ lines AS (
   FROM core_order_lines
   WHERE is_product AND order_date <= :as_of
 ),
-clicks AS (
-  SELECT item_id, event, price, event_ts, event_date
-  FROM core_events
-  WHERE feed = 'browse' AND item_id IS NOT NULL AND event_date <= :as_of
-),
 seen AS (
   SELECT item_id, min(first_seen) AS first_seen, max(last_seen) AS last_seen, max(last_sold) AS last_sold
   FROM (
@@ -33,8 +28,8 @@ seen AS (
     FROM lines
     GROUP BY item_id
     UNION ALL
-    SELECT item_id, min(event_date), max(event_date), max(CASE WHEN event = 'purchase' THEN event_date END)
-    FROM clicks
+    SELECT item_id, min(date), max(date), max(CASE WHEN purchases > 0 THEN date END)
+    FROM feat_item_clicks
     GROUP BY item_id
   ) AS either_feed
   GROUP BY item_id
@@ -52,7 +47,7 @@ named AS (
 paid AS (
   SELECT item_id, unit_price AS price, ordered_at AS paid_at FROM lines WHERE status = 'sale' AND unit_price > 0
   UNION ALL
-  SELECT item_id, price, event_ts FROM clicks WHERE event = 'purchase' AND price > 0
+  SELECT item_id, last_price, last_paid_at FROM feat_item_clicks WHERE last_paid_at IS NOT NULL
 ),
 last_paid AS (
   SELECT item_id, max(paid_at) AS paid_at FROM paid GROUP BY item_id

@@ -77,7 +77,7 @@ sold AS (
     AND event IN ('purchase', 'return')
     AND item_id IS NOT NULL
     AND event_date <= :as_of
-    AND (SELECT count(*) FROM order_lines) = 0
+    AND NOT :orders_tell
 ),
 item_sales AS (
   SELECT
@@ -139,14 +139,7 @@ sold_out AS (
   WHERE s.stock <= 0 AND d.date <= :as_of
 ),
 item_clicks AS (
-  SELECT
-    item_id,
-    event_date AS date,
-    sum(CASE WHEN event = 'view' THEN 1 ELSE 0 END) AS views,
-    sum(CASE WHEN event = 'cart' THEN 1 ELSE 0 END) AS carts
-  FROM core_events
-  WHERE event IN ('view', 'cart') AND item_id IS NOT NULL AND event_date <= :as_of
-  GROUP BY item_id, event_date
+  SELECT item_id, date, views, carts FROM feat_item_clicks WHERE views + carts > 0
 ),
 grid AS (
   SELECT

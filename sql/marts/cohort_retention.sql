@@ -23,11 +23,18 @@ periods AS (
   FROM activity
   GROUP BY basis, user_id, CAST(date_trunc('month', event_date) AS DATE)
 ),
+firsts AS (
+  SELECT basis, user_id, min(event_date) AS first_day FROM activity GROUP BY basis, user_id
+),
+cohorts_of AS (
+  SELECT basis, 'week' AS grain, user_id, CAST(date_trunc('week', first_day) AS DATE) AS cohort FROM firsts
+  UNION ALL
+  SELECT basis, 'month', user_id, CAST(date_trunc('month', first_day) AS DATE) FROM firsts
+),
 joined AS (
-  SELECT
-    basis, grain, user_id, period_start, value,
-    min(period_start) OVER (PARTITION BY basis, grain, user_id) AS cohort
-  FROM periods
+  SELECT p.basis, p.grain, p.period_start, p.value, c.cohort
+  FROM periods AS p
+  JOIN cohorts_of AS c ON p.basis = c.basis AND p.grain = c.grain AND p.user_id = c.user_id
 ),
 active AS (
   SELECT basis, grain, cohort, period_start, count(*) AS active_users, sum(value) AS value

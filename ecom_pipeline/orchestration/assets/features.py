@@ -7,7 +7,7 @@ from ecom_pipeline.orchestration.lineage import tables_read_by
 from ecom_pipeline.orchestration.presentation import table_metadata, table_spec
 from ecom_pipeline.orchestration.recording import recorded_step
 from ecom_pipeline.orchestration.resources import WAREHOUSE_POOL, Shop
-from ecom_pipeline.steps.features import build_feature
+from ecom_pipeline.steps.features import FEATURE_INPUTS, build_feature
 from ecom_pipeline.steps.refreshing import made_of
 
 
@@ -17,9 +17,8 @@ def feature_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinit
 
 
 def _feature(declared: Table, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    spec = table_spec(
-        declared, group="features", deps=tables_read_by(declared), kinds={"duckdb", "sql"}, partitions=partitions
-    )
+    deps = dict.fromkeys((*tables_read_by(declared), *FEATURE_INPUTS[declared.name]))
+    spec = table_spec(declared, group="features", deps=list(deps), kinds={"duckdb", "sql"}, partitions=partitions)
 
     @dg.multi_asset(name=declared.name, pool=WAREHOUSE_POOL, specs=[spec])
     def feature(context: dg.AssetExecutionContext, shop: dg.ResourceParam[Shop]) -> dg.MaterializeResult:
