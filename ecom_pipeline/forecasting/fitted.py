@@ -25,15 +25,16 @@ FORWARD_BATCH = 1024
 class Forecasts:
     """Forecasts of W windows in units of the window's size (mean sales): mean (W, H), quantiles (W, H, 7).
 
-    bases (W, H, len(BASES)); size (W,) in sales; lift, rise, grain and ceiling as in a batch.
+    bases (W, H, len(BASES)); size (W,) in sales; expected, rise, rarity, grain and ceiling as in a batch.
     """
 
     mean: np.ndarray
     quantiles: np.ndarray
     bases: np.ndarray
     size: np.ndarray
-    lift: np.ndarray
+    expected: np.ndarray
     rise: np.ndarray
+    rarity: np.ndarray
     grain: np.ndarray
     ceiling: np.ndarray
 
@@ -104,8 +105,9 @@ class FittedModel:
             quantiles=np.concatenate([p.quantiles for p in parts]),
             bases=np.concatenate([p.bases for p in parts]),
             size=np.concatenate([p.size for p in parts]),
-            lift=np.concatenate([p.lift for p in parts]),
+            expected=np.concatenate([p.expected for p in parts]),
             rise=np.concatenate([p.rise for p in parts]),
+            rarity=np.concatenate([p.rarity for p in parts]),
             grain=np.concatenate([p.grain for p in parts]),
             ceiling=np.concatenate([p.ceiling for p in parts]),
         )
@@ -138,8 +140,9 @@ class FittedModel:
             quantiles=quantiles,
             bases=bases[:, :horizon].astype(np.float64),
             size=batch.size * tables.scale[series],
-            lift=batch.lift[:, :horizon],
+            expected=batch.expected[:, :horizon].astype(np.float64),
             rise=batch.rise,
+            rarity=batch.rarity,
             grain=batch.grain,
             ceiling=batch.ceiling,
         )
@@ -153,12 +156,15 @@ def without_crumbs(quantiles: np.ndarray, grain: np.ndarray) -> np.ndarray:
 def mean_members(raw: Forecasts) -> np.ndarray:
     """(W, H, 2 + K) what the mean is combined of: the network's, that of its quantiles, and the bases.
 
-    Bases are about medians: they are raised to means by what the window's sales lay above its fitted medians, as a
-    share of themselves where the window has sales, by a constant where it has none.
+    Where sales are rare all quantiles and bases are zero: the window's mean sales by the day's factor stand for them,
+    in proportion to its days without sales. Bases are about medians: they are first raised by what the window's sales
+    lay above its fitted medians.
     """
-    inner = (raw.quantiles @ np.asarray(MASSES))[:, :, None] + raw.lift[:, :, None]
-    bases = raw.bases * (1 + raw.rise[:, None, None]) + raw.lift[:, :, None]
-    return np.concatenate([raw.mean[:, :, None], np.maximum(np.concatenate([inner, bases], axis=2), 0.0)], axis=2)
+    rarity = raw.rarity[:, None, None]
+    inner = (raw.quantiles @ np.asarray(MASSES))[:, :, None]
+    medians = np.concatenate([inner, raw.bases * (1 + raw.rise[:, None, None])], axis=2)
+    means = np.maximum((1 - rarity) * medians + rarity * raw.expected[:, :, None], 0.0)
+    return np.concatenate([raw.mean[:, :, None], means], axis=2)
 
 
 def combine(raw: Forecasts, weights: Weights) -> Forecasts:

@@ -218,7 +218,8 @@ class Network(tf.Module):
             mean = self._sales(median + shift, batch["centre"][:, None], batch["stretch"][:, None], batch)
         else:
             inner = tf.reduce_sum(tf.stop_gradient(quantiles) * tf.constant(MASSES, tf.float32), axis=2)
-            start = tf.maximum(inner + batch["lift"], LEAST_MEAN)
+            rarity = batch["rarity"][:, None]
+            start = tf.maximum((1 - rarity) * inner + rarity * batch["expected"], LEAST_MEAN)
             mean = start * tf.exp(LARGEST_TILT * tf.tanh(shift / LARGEST_TILT))
         return {"v": v, "quantiles": quantiles, "mean": mean}
 

@@ -33,6 +33,7 @@ from ecom_pipeline.forecasting.effects import (
     useful_columns,
 )
 from ecom_pipeline.forecasting.panel import Panel
+from ecom_pipeline.forecasting.rates import fit_rates, log_factors
 from ecom_pipeline.forecasting.types import Link
 from ecom_pipeline.forecasting.windows import Geometry, Tables, fill_gaps
 
@@ -51,6 +52,7 @@ class Preparation:
     """What was fitted: encoders, and by series (in the order of `ids`) scale and cap; effects under one link.
 
     cap: the largest sales, in units of the scale, that the model believes; inf where it has no reason for doubt.
+    effects: differences of linked sales; rates: logarithms of factors of the mean (rates.py).
     """
 
     ids: dict[str, int]
@@ -58,6 +60,7 @@ class Preparation:
     scale: np.ndarray
     cap: np.ndarray
     effects: Effects
+    rates: Effects
     link: Link
     season: Season
     last: np.datetime64
@@ -173,12 +176,15 @@ def fit_preparation(
         known = apply_numeric(encoders.known, seen.known, span=recent)
         data = replace(data, known=known, columns=Columns(*effect_columns(encoders.known)))
     effects = fit_effects(data, pool=None if former is None else former.effects.pool)
+    sales = np.clip(np.nan_to_num(z), 0.0, cap[:, None]).astype(np.float32)
+    rates = fit_rates(sales, data, pool=None if former is None else former.rates.pool)
     return Preparation(
         ids={str(series): k for k, series in enumerate(panel.ids)},
         encoders=encoders,
         scale=scale,
         cap=cap,
         effects=effects,
+        rates=rates,
         link=link,
         season=season,
         last=np.datetime64(panel.grid[limit - 1]),
@@ -251,6 +257,15 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
         u - effect[:, : panel.observed], z, recorded, anniversary_positions(grid[:total], season), cycle=season.cycle
     )
     effect += recurring.effect
+    factor = log_factors(
+        preparation.rates,
+        known=known,
+        calendar=calendar,
+        rows=rows,
+        codes=codes,
+        folds=folds,
+        observed=panel.observed,
+    )
     if preparation.embed_series:
         codes = np.concatenate([codes, (rows + 1)[:, None].astype(np.int32)], axis=1)
     return Tables(
@@ -258,6 +273,7 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
         z=z.astype(np.float32),
         mask=recorded.astype(np.float32),
         effect=effect,
+        factor=factor,
         known=known,
         calendar=calendar,
         past=past,

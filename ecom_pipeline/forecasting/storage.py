@@ -25,7 +25,7 @@ from ecom_pipeline.forecasting.windows import Geometry
 if TYPE_CHECKING:
     from ecom_pipeline.forecasting.forecaster import SalesForecaster
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST, ARRAYS = "manifest.json", "weights.npz"
 
 
@@ -48,13 +48,11 @@ def offset_from_json(data: dict[str, Any]) -> "str | pd.offsets.BaseOffset":
 def save(forecaster: "SalesForecaster", folder: Path) -> None:
     """Write manifest.json and weights.npz, replacing what is there."""
     model = forecaster._fitted()
-    preparation, effects = model.preparation, model.preparation.effects
+    preparation = model.preparation
     combinations = [model.combinations.common, *model.combinations.groups.values()]
     arrays: dict[str, np.ndarray] = {
         "scale": preparation.scale,
         "cap": preparation.cap,
-        "effects.common": effects.common,
-        "effects.own": effects.own,
         "combination.mean": np.stack([combination.mean for combination in combinations]),
         "combination.median": np.stack([combination.median for combination in combinations]),
         "combination.factor": np.array([combination.factor for combination in combinations]),
@@ -62,8 +60,7 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
         "calibration.bucket": model.calibration.bucket,
         "calibration.batch": model.calibration.batch,
     }
-    for k, table in enumerate(effects.groups):
-        arrays[f"effects.group.{k}"] = table
+    arrays |= _effect_arrays("effects", preparation.effects) | _effect_arrays("rates", preparation.rates)
     for k, member in enumerate(model.members):
         arrays |= {f"member.{k}.{name}": value for name, value in member.items()}
     manifest = {
@@ -86,7 +83,8 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
         "members": len(model.members),
         "ids": list(preparation.ids),
         "encoders": preparation.encoders.to_json(),
-        "effects": {"pool": effects.pool, "columns": asdict(effects.columns), "groups": len(effects.groups)},
+        "effects": _effect_facts(preparation.effects),
+        "rates": _effect_facts(preparation.rates),
         "last": str(preparation.last),
         "embed_series": preparation.embed_series,
         "yearly": preparation.yearly,
@@ -96,6 +94,27 @@ def save(forecaster: "SalesForecaster", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _effect_arrays(name: str, effects: Effects) -> dict[str, np.ndarray]:
+    tables = {f"{name}.group.{k}": table for k, table in enumerate(effects.groups)}
+    return {f"{name}.common": effects.common, f"{name}.own": effects.own, **tables}
+
+
+def _effect_facts(effects: Effects) -> dict[str, Any]:
+    return {"pool": effects.pool, "columns": asdict(effects.columns), "groups": len(effects.groups)}
+
+
+def _effects(name: str, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> Effects:
+    """Inverse of `_effect_arrays` and `_effect_facts`."""
+    facts = manifest[name]
+    return Effects(
+        common=arrays[f"{name}.common"],
+        groups=[arrays[f"{name}.group.{k}"] for k in range(facts["groups"])],
+        own=arrays[f"{name}.own"],
+        pool=facts["pool"],
+        columns=Columns(now=tuple(facts["columns"]["now"]), next=tuple(facts["columns"]["next"])),
+    )
 
 
 def load(folder: Path) -> "SalesForecaster":
@@ -125,19 +144,13 @@ def load(folder: Path) -> "SalesForecaster":
         members.append({name: value for name, value in member.items() if value is not None})
     geometry = dict(manifest["geometry"])
     geometry["season"] = Season(**geometry["season"])
-    columns = manifest["effects"]["columns"]
     preparation = Preparation(
         ids={name: k for k, name in enumerate(manifest["ids"])},
         encoders=Encoders.from_json(manifest["encoders"]),
         scale=arrays["scale"],
         cap=arrays["cap"],
-        effects=Effects(
-            common=arrays["effects.common"],
-            groups=[arrays[f"effects.group.{k}"] for k in range(manifest["effects"]["groups"])],
-            own=arrays["effects.own"],
-            pool=manifest["effects"]["pool"],
-            columns=Columns(now=tuple(columns["now"]), next=tuple(columns["next"])),
-        ),
+        effects=_effects("effects", manifest, arrays),
+        rates=_effects("rates", manifest, arrays),
         link=geometry["link"],
         season=geometry["season"],
         last=np.datetime64(manifest["last"]),

@@ -19,7 +19,7 @@ LEAST_SHARE = 0.2
 LEAST_SCALE = 0.05
 """Floors of a window's own scale, in units of the year before it and of the series' scale: long runs of zeros must not
 blow up what follows."""
-LEAST_LIFT, LARGEST_LIFT = -0.3, 1.0
+LEAST_RISE, LARGEST_RISE = -0.3, 1.0
 SPARSE_SHARE = 0.1
 CEILING_RATIO = 3.0
 """No forecast is above this many times the largest sales of the year before."""
@@ -60,14 +60,16 @@ class Tables:
     """A panel in the network's units; T observed dates, `padded` dates ahead, all float32.
 
     u: (N, T) linked sales, gaps filled from the past; mask: (N, T) 1 where recorded; z: (N, T) sales / scale, gaps 0;
-    effect: (N, T + padded); known: (N, T + padded, K); calendar: (T + padded, C); past: (N, T, Kp); codes: (N, S)
-    int32; start: (N,) first recorded position; scale: (N,).
+    effect: (N, T + padded), of linked sales; factor: (N, T + padded), logarithm of that of the mean;
+    known: (N, T + padded, K); calendar: (T + padded, C); past: (N, T, Kp); codes: (N, S) int32; start: (N,) first
+    recorded position; scale: (N,).
     """
 
     u: np.ndarray
     z: np.ndarray
     mask: np.ndarray
     effect: np.ndarray
+    factor: np.ndarray
     known: np.ndarray
     calendar: np.ndarray
     past: np.ndarray
@@ -88,10 +90,10 @@ class Batch:
 
     encoder: (B, patches, cycle * channels); day: (B, padded, features); bases: (B, padded, len(BASES)) in v;
     window: (B, 5); codes: (B, S); spread: (B,) typical error in v; centre, stretch, size: (B,), where
-    size is the window's mean sales in units of the series' scale. The window's sales lay above its weekday medians on
-    average: by the share rise (B,) of these as far as the window has sales, else by lift (B, padded) in units of size.
-    In the same units: grain (B,), the smallest sale of the last year where sales are rare, else 0; ceiling (B,), above
-    which nothing is forecast; target z (B, padded). mask (B, padded).
+    size is the window's mean sales in units of the series' scale. rarity (B,): share of the window's days without
+    sales. rise (B,): share of its fitted medians by which its sales lay above them on average. In units of size:
+    expected (B, padded), its mean sales by the factors of the days; grain (B,), the smallest sale of the last year
+    where sales are rare, else 0; ceiling (B,), above which nothing is forecast; target z (B, padded). mask (B, padded).
     """
 
     encoder: np.ndarray
@@ -103,8 +105,9 @@ class Batch:
     centre: np.ndarray
     stretch: np.ndarray
     size: np.ndarray
-    lift: np.ndarray
+    expected: np.ndarray
     rise: np.ndarray
+    rarity: np.ndarray
     grain: np.ndarray
     ceiling: np.ndarray
     target: np.ndarray
@@ -151,10 +154,10 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
     inside = (back >= 0) & (back >= tables.start[series][:, None])
     back = np.maximum(back, 0)
     rows = series[:, None]
-    u, effect = tables.u[rows, back], tables.effect[rows, back]
+    u, effect, factor = tables.u[rows, back], tables.effect[rows, back], tables.factor[rows, back]
     adjusted = u - effect
     ahead = origin[:, None] + np.arange(padded)
-    ahead_effect = tables.effect[rows, ahead]
+    ahead_effect, factor_ahead = tables.effect[rows, ahead], tables.factor[rows, ahead]
 
     span = geometry.level_span
     centre = u[:, -span:].mean(axis=1)
@@ -194,7 +197,7 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
     residual = seasons_adjusted[:, -seasons:] - adjusted_profile[:, None]
     fitted = np.tile(adjusted_profile, (1, -(-span // cycle)))[:, -span:] + effect[:, -span:]
     zero_share = (np.abs(filled_z) < 1e-6).mean(axis=1)
-    rise, lift = _rise_and_lift(filled_z, links.inverse(fitted, link), size, zero_share)
+    expected = _expected(filled_z / size[:, None], factor[:, -span:], factor_ahead) * (1 - closed)
     spread = np.abs(residual).mean(axis=(1, 2)) * 1.25 * stretch
     spread = np.clip(spread, 0.02, 3.0).astype(np.float32)
     encoder = np.concatenate(
@@ -236,8 +239,9 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
         centre=centre.astype(np.float32),
         stretch=stretch,
         size=size.astype(np.float32),
-        rise=rise.astype(np.float32),
-        lift=(lift[:, None] * (1 - closed)).astype(np.float32),
+        expected=expected.astype(np.float32),
+        rise=_rise(filled_z, links.inverse(fitted, link)).astype(np.float32),
+        rarity=zero_share.astype(np.float32),
         grain=(grain / size).astype(np.float32),
         ceiling=(CEILING_RATIO * np.maximum(largest / size, 1.0)).astype(np.float32),
         target=(tables.z[rows, aim] / size[:, None]).astype(np.float32),
@@ -245,16 +249,14 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
     )
 
 
-def _rise_and_lift(
-    sales: np.ndarray, fitted: np.ndarray, size: np.ndarray, zero_share: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """By how much sales (B, S) lay above fitted medians (B, S) on average: the part that is a share of the medians,
-    and the part that is a constant in units of size (B,). Without zeros there is the first only, with zeros alone the
-    second.
-    """
-    above = np.clip((sales - fitted).mean(axis=1) / size, LEAST_LIFT, LARGEST_LIFT)
-    share = above * size / np.maximum(fitted.mean(axis=1), 1e-6)
-    return np.clip((1 - zero_share) * share, LEAST_LIFT, LARGEST_LIFT), above * zero_share
+def _expected(sales: np.ndarray, factor: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    """(B, H) mean sales of days with factors `ahead` (B, H), from sales (B, S) on days with `factor`; logarithms."""
+    return (sales.mean(axis=1) / np.exp(factor).mean(axis=1))[:, None] * np.exp(ahead)
+
+
+def _rise(sales: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    """(B,) share by which sales (B, S) lay above fitted medians (B, S) on average."""
+    return np.clip((sales - fitted).mean(axis=1) / np.maximum(fitted.mean(axis=1), 1e-6), LEAST_RISE, LARGEST_RISE)
 
 
 def _last_year(
