@@ -23,7 +23,7 @@ EASTER_DAYS = (-52, -48, -47, -46, -3, -2, -1, 0, 1, 38, 39, 48, 49, 50, 60)
 Corpus Christi."""
 WEEKS = 4
 YEARS = 2
-CHUNK = 1024
+CHUNK = 128
 LIMIT = 4.0
 SHORTEST_CYCLE = 5
 SPARED = 2
@@ -70,14 +70,11 @@ def _anniversary(day: date, feast: int | None, years: int) -> date | None:
 
 
 @dataclass
-class Recurring:
-    """What anniversaries say about T + H dates.
-
-    effect: (N, T + H) float32, to be added to linked sales. closed: (N, S) share of the anniversaries on which a series
-    was closed, for the S dates that were closing days of some; column: (T + H,) which of them a date is, -1 for none.
+class ClosingDays:
+    """Share of the anniversaries on which a series was closed, closed (N, S), for the S dates that were closing days of
+    some; column (T + H,): which of them a date is, -1 for none.
     """
 
-    effect: np.ndarray
     closed: np.ndarray
     column: np.ndarray
 
@@ -87,38 +84,50 @@ class Recurring:
         return np.where(column >= 0, self.closed[series[:, None], np.maximum(column, 0)], 0.0).astype(np.float32)
 
 
-def recurring_days(
-    adjusted: np.ndarray, sales: np.ndarray, recorded: np.ndarray, positions: np.ndarray, *, cycle: int
-) -> Recurring:
-    """Learn from adjusted (N, T), linked sales minus effects with gaps filled, sales (N, T), recorded (N, T) bool.
+def add_recurring_days(
+    effects: np.ndarray,
+    *,
+    linked: np.ndarray,
+    sales: np.ndarray,
+    recorded: np.ndarray,
+    positions: np.ndarray,
+    cycle: int,
+) -> ClosingDays:
+    """Learn from linked sales (N, T), gaps filled, less effects (N, T + H), and from sales (N, T), recorded (N, T) bool;
+    add what comes back to the effects, in place.
 
     positions (years, T + H) as from `anniversary_positions`. The value at t looks at days up to WEEKS cycles after its
     anniversaries, so at nothing later than a year less that before t.
     """
-    count, length = adjusted.shape
-    effect = np.zeros((count, positions.shape[1]), dtype=np.float32)
-    nothing = Recurring(effect=effect, closed=np.zeros((count, 1), np.float32), column=np.full(positions.shape[1], -1))
+    count, length = linked.shape
+    none = ClosingDays(closed=np.zeros((count, 1), np.float32), column=np.full(positions.shape[1], -1))
     there = (positions >= 0) & (positions < length)
     if not there.any() or length <= 2 * WEEKS * cycle:
-        return nothing
+        return none
     used = np.unique(positions[there])
     place = np.full(length, -1)
     place[used] = np.arange(len(used))
     anomaly = np.empty((count, len(used)), dtype=np.float32)
     spread = np.empty(count, dtype=np.float32)
     always = np.empty((count, len(used)), dtype=bool)
+    shut = np.empty((count, len(used)), dtype=bool)
     for low in range(0, count, CHUNK):
         part = slice(low, low + CHUNK)
-        anomaly[part], always[part] = _anomalies(adjusted[part], sales[part], recorded[part], used, cycle)
+        anomaly[part], always[part] = _anomalies(
+            linked[part] - effects[part, :length], sales[part], recorded[part], used, cycle
+        )
         spread[part] = np.maximum(np.sqrt((anomaly[part] ** 2).mean(axis=1)), 0.02)
-    scaled = anomaly / spread[:, None]
-    mean = scaled.mean(axis=0)
-    within = (scaled**2).mean(axis=0) - mean**2
+        shut[part] = always[part] & recorded[part][:, used] & (sales[part][:, used] <= 0)
+    anomaly /= spread[:, None]
+    mean = anomaly.mean(axis=0)
+    within = np.einsum("nk,nk->k", anomaly, anomaly) / count - mean**2
     # The median of a squared standard normal is .455; the median of mean ** 2 hardly feels the few special days.
     trust_mean = np.maximum(0, 1 - np.median(mean**2) / 0.455 / np.maximum(mean**2, 1e-12))
     trust_own = np.maximum(0, 1 - np.median(within) / np.maximum(within, 1e-12))
-    kept = spread[:, None] * (trust_mean * mean + trust_own * (scaled - mean))
-    shut = always & recorded[:, used] & (sales[:, used] <= 0)
+    anomaly -= mean
+    anomaly *= trust_own
+    anomaly += trust_mean * mean
+    anomaly *= spread[:, None]
     share = shut.sum(axis=0) / np.maximum(always.sum(axis=0), 1)
     shut_share = np.where(always, shut, share[None]).astype(np.float32) * (share >= LEAST_CLOSED)
     number = np.maximum(there.sum(axis=0), 1)
@@ -128,13 +137,13 @@ def recurring_days(
     closing[there] = share[place[positions[there]]] >= LEAST_CLOSED
     for t in np.flatnonzero(there.any(axis=0)):
         of = place[positions[there[:, t], t]]
-        effect[:, t] = kept[:, of].sum(axis=1) / number[t]
+        effects[:, t] += anomaly[:, of].sum(axis=1) / number[t]
         if closing[:, t].any():
             column[t] = len(closed_columns)
             closed_columns.append(shut_share[:, of].mean(axis=1))
     if not closed_columns:
-        return Recurring(effect=effect, closed=nothing.closed, column=column)
-    return Recurring(effect=effect, closed=np.stack(closed_columns, axis=1), column=column)
+        return none
+    return ClosingDays(closed=np.stack(closed_columns, axis=1), column=column)
 
 
 def _anomalies(

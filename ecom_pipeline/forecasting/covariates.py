@@ -13,6 +13,7 @@ from ecom_pipeline.forecasting.panel import Panel
 
 CLIP = 6.0
 MAX_CATEGORIES = 4096
+CHUNK = 256  # series that are worked on at once; bounds memory
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,19 @@ def apply_numeric(columns: list[Numeric], values: dict[str, np.ndarray], *, span
     shape = next(iter(values.values())).shape if values else (0, 0)
     channels = sum(column.width for column in columns)
     result = np.zeros((*shape, channels), dtype=np.float32)
-    at = 0
-    for column in columns:
-        if column.width == 0:
-            continue
-        prepared = _prepare(values[column.name], logged=column.logged)
-        result[:, :, at] = np.clip((prepared - column.centre) / column.scale, -CLIP, CLIP)
-        at += 1
-        if column.relative_scale > 0:
-            mean = prepared[:, span].mean(axis=1, keepdims=True)
-            result[:, :, at] = np.clip((prepared - mean) / column.relative_scale, -CLIP, CLIP)
+    for low in range(0, shape[0], CHUNK):
+        part = slice(low, low + CHUNK)
+        at = 0
+        for column in columns:
+            if column.width == 0:
+                continue
+            prepared = _prepare(values[column.name][part], logged=column.logged)
+            result[part, :, at] = np.clip((prepared - column.centre) / column.scale, -CLIP, CLIP)
             at += 1
+            if column.relative_scale > 0:
+                mean = prepared[:, span].mean(axis=1, keepdims=True)
+                result[part, :, at] = np.clip((prepared - mean) / column.relative_scale, -CLIP, CLIP)
+                at += 1
     return result
 
 

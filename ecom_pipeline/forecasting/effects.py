@@ -8,6 +8,7 @@ average from u and x alike (the within transformation). Inside the history, the 
 were estimated without the block of dates around t, so that a network trained on it meets errors as large as tomorrow's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -318,7 +319,7 @@ def _sum_by(codes: np.ndarray, values: np.ndarray, levels: int) -> np.ndarray:
 
 
 def effect_values(
-    effects: Effects,
+    parts: Sequence[Effects],
     *,
     known: np.ndarray,
     calendar: np.ndarray,
@@ -326,19 +327,23 @@ def effect_values(
     codes: np.ndarray,
     folds: np.ndarray,
     observed: int,
-) -> np.ndarray:
-    """(N, T + H) float32 effects; `folds` gives for each position which coefficients apply (FOLDS: all blocks).
+) -> list[np.ndarray]:
+    """(N, T + H) float32 values of each of `parts`, which have the same columns.
 
-    Effects are relative to the series' average day among the first `observed`, so that blocks join without a jump.
+    `folds` gives for each position which coefficients apply (FOLDS: all blocks). Values are relative to the series'
+    average day among the first `observed`, so that blocks join without a jump.
     """
     count, length = known.shape[:2]
-    result = np.empty((count, length), dtype=np.float32)
+    results = [np.empty((count, length), dtype=np.float32) for _ in parts]
     for low in range(0, count, CHUNK):
         part = slice(low, low + CHUNK)
-        x = design(known[part], calendar, effects.columns)
-        x = x - x[:, :observed].mean(axis=1, keepdims=True)
+        x = design(known[part], calendar, parts[0].columns)
+        usual = x[:, :observed].mean(axis=1)
         for fold in np.unique(folds):
             here = folds == fold
-            beta = effects.coefficients(fold=int(fold), rows=rows[part], codes=codes[part])
-            result[part, here] = np.matmul(x[:, here], beta[:, :, None].astype(np.float32))[:, :, 0]
-    return result
+            days = x if here.all() else x[:, here]
+            for result, effects in zip(results, parts, strict=True):
+                beta = effects.coefficients(fold=int(fold), rows=rows[part], codes=codes[part]).astype(np.float32)
+                level = (usual * beta).sum(axis=1, keepdims=True)
+                result[part, here] = np.matmul(days, beta[:, :, None])[:, :, 0] - level
+    return results

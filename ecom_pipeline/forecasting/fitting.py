@@ -188,7 +188,7 @@ class Fitter:
             panel, season=geometry.season, link=geometry.link, limit=max(limit, 1), embed_series=embed, yearly=yearly,
             by_precision=self.group_by is not None, select=True,
         )  # fmt: skip
-        tables = build_tables(panel, preparation, geometry, training=True)
+        tables = build_tables(panel.sample(1), preparation, geometry, training=True)
         sample = gather(tables, geometry, np.zeros(1, np.int64), np.array([max(limit, 1)]))
         config = NetworkConfig(
             cell=self.cell,

@@ -101,12 +101,14 @@ def read_panel(
     joined = pd.concat([pd.Series(f.drop_duplicates().astype(object)) for f in frames]).drop_duplicates()
     ids = pd.Index(sorted(joined, key=str), dtype=object)
     day_codes, days = pd.factorize(pd.to_datetime(history["ds"]))
+    day_codes = day_codes.astype(np.int32)
     days = pd.DatetimeIndex(days)
     offset = resolve_offset(freq, days)
     grid = time_grid(offset=offset, start=days.min(), end=days.max(), horizon=horizon)
     observed = len(grid) - horizon
     rows = _codes(history["unique_id"], ids)
-    cols = grid.get_indexer(days)[day_codes]
+    cols = grid.get_indexer(days).astype(np.int32)[day_codes]
+    del day_codes
     if (cols < 0).any():
         raise ForecastingError(
             f"history: {history['ds'].iloc[int(np.argmax(cols < 0))]} is not on the grid of {freq!r}."
@@ -117,6 +119,7 @@ def read_panel(
     if int(np.count_nonzero(present)) != len(flat):
         twice = history[pd.Series(flat).duplicated().to_numpy()].iloc[0]
         raise ForecastingError(f"history: more than one row for unique_id={twice['unique_id']!r}, ds={twice['ds']}.")
+    del flat, present
     y = np.full((len(ids), observed), np.nan)
     y[rows, cols] = _numbers(history, "y", "history")
 
@@ -157,7 +160,7 @@ def read_panel(
 
 def _codes(values: pd.Series, ids: pd.Index) -> np.ndarray:
     codes, uniques = pd.factorize(values)
-    return ids.get_indexer(pd.Index(uniques, dtype=object))[codes].astype(np.int64)
+    return ids.get_indexer(pd.Index(uniques, dtype=object)).astype(np.int32)[codes]
 
 
 def _check_numeric(history: pd.DataFrame, column: str) -> None:

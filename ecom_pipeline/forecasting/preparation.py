@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ecom_pipeline.forecasting import link as links
-from ecom_pipeline.forecasting.anniversaries import anniversary_positions, recurring_days
+from ecom_pipeline.forecasting.anniversaries import add_recurring_days, anniversary_positions
 from ecom_pipeline.forecasting.calendar import Season, calendar_features
 from ecom_pipeline.forecasting.covariates import (
     Encoders,
@@ -33,7 +33,7 @@ from ecom_pipeline.forecasting.effects import (
     useful_columns,
 )
 from ecom_pipeline.forecasting.panel import Panel
-from ecom_pipeline.forecasting.rates import fit_rates, log_factors
+from ecom_pipeline.forecasting.rates import LARGEST, LEAST, fit_rates
 from ecom_pipeline.forecasting.types import Link
 from ecom_pipeline.forecasting.windows import Geometry, Tables, fill_gaps
 
@@ -153,16 +153,16 @@ def fit_preparation(
     encoders = fit_encoders(seen) if former is None else extend_categories(former.encoders, panel.static)
     codes = static_codes(encoders.static, panel.static, len(panel.ids))
     scale = _fill_scale(series_scale(seen.y, season), codes)
-    z = seen.y / scale[:, None]
+    z = _in_units(seen.y, scale)
     cap = outlier_cap(z)
-    recorded = ~np.isnan(z)
-    u = links.forward(np.clip(np.nan_to_num(z), -cap[:, None], cap[:, None]), link)
+    weight = (~np.isnan(z)).astype(np.float32)
+    z = _believed(z, cap)
     recent = slice(max(0, limit - season.year), limit)
     known = apply_numeric(encoders.known, seen.known, span=recent) if seen.known else _no_columns(panel, limit)
     yearly = yearly if former is None else former.yearly
     data = Observations(
-        u=u.astype(np.float32),
-        weight=recorded.astype(np.float32),
+        u=links.forward(z, link),
+        weight=weight,
         known=known,
         calendar=calendar_features(panel.grid[:limit], season, yearly=yearly),
         codes=codes,
@@ -176,8 +176,7 @@ def fit_preparation(
         known = apply_numeric(encoders.known, seen.known, span=recent)
         data = replace(data, known=known, columns=Columns(*effect_columns(encoders.known)))
     effects = fit_effects(data, pool=None if former is None else former.effects.pool)
-    sales = np.clip(np.nan_to_num(z), 0.0, cap[:, None]).astype(np.float32)
-    rates = fit_rates(sales, data, pool=None if former is None else former.rates.pool)
+    rates = fit_rates(np.maximum(z, 0), data, pool=None if former is None else former.rates.pool)
     return Preparation(
         ids={str(series): k for k, series in enumerate(panel.ids)},
         encoders=encoders,
@@ -191,6 +190,18 @@ def fit_preparation(
         embed_series=embed_series,
         yearly=yearly,
     )
+
+
+def _in_units(y: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """(N, T) float32 sales in units of the scales (N,), without a copy in double precision."""
+    return np.divide(y, scale[:, None], out=np.empty(y.shape, dtype=np.float32), casting="same_kind")
+
+
+def _believed(z: np.ndarray, cap: np.ndarray) -> np.ndarray:
+    """z (N, T) within its caps (N,), gaps 0; in place."""
+    np.nan_to_num(z, copy=False)
+    most = cap.astype(np.float32)[:, None]
+    return np.clip(z, -most, most, out=z)
 
 
 def _no_columns(panel: Panel, length: int) -> np.ndarray:
@@ -223,8 +234,9 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
     scale = _fill_scale(np.where(np.isnan(own), fresh, own), codes)
     cap = np.where(rows >= 0, preparation.cap[np.maximum(rows, 0)], np.inf)
     recorded = ~np.isnan(panel.y)
-    z = np.clip(np.nan_to_num(panel.y / scale[:, None]), -cap[:, None], cap[:, None])
-    u = fill_gaps(links.forward(z, link), recorded, cycle=season.cycle, empty=float(links.forward(np.ones(1), link)[0]))
+    z = _believed(_in_units(panel.y, scale), cap)
+    empty = float(links.forward(np.ones(1), link)[0])
+    u = fill_gaps(links.forward(z, link), recorded, cycle=season.cycle, empty=empty)
     span = slice(max(0, panel.observed - season.year), panel.observed)
 
     extra = geometry.padded - panel.horizon
@@ -243,8 +255,8 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
     folds = np.full(total, FOLDS)
     if training:
         folds[:fitted] = fold_of(fitted)
-    effect = effect_values(
-        preparation.effects,
+    effect, factor = effect_values(
+        (preparation.effects, preparation.rates),
         known=known,
         calendar=calendar,
         rows=rows,
@@ -252,25 +264,21 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
         folds=folds,
         observed=panel.observed,
     )
-    effect = np.clip(effect, -EFFECT_LIMIT, EFFECT_LIMIT)
-    recurring = recurring_days(
-        u - effect[:, : panel.observed], z, recorded, anniversary_positions(grid[:total], season), cycle=season.cycle
-    )
-    effect += recurring.effect
-    factor = log_factors(
-        preparation.rates,
-        known=known,
-        calendar=calendar,
-        rows=rows,
-        codes=codes,
-        folds=folds,
-        observed=panel.observed,
+    np.clip(effect, -EFFECT_LIMIT, EFFECT_LIMIT, out=effect)
+    np.clip(factor, LEAST, LARGEST, out=factor)
+    closing = add_recurring_days(
+        effect,
+        linked=u,
+        sales=z,
+        recorded=recorded,
+        positions=anniversary_positions(grid[:total], season),
+        cycle=season.cycle,
     )
     if preparation.embed_series:
         codes = np.concatenate([codes, (rows + 1)[:, None].astype(np.int32)], axis=1)
     return Tables(
         u=u,
-        z=z.astype(np.float32),
+        z=z,
         mask=recorded.astype(np.float32),
         effect=effect,
         factor=factor,
@@ -280,5 +288,5 @@ def build_tables(panel: Panel, preparation: Preparation, geometry: Geometry, *, 
         codes=codes,
         start=panel.start,
         scale=scale,
-        recurring=recurring,
+        closing=closing,
     )

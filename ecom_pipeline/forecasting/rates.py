@@ -18,7 +18,6 @@ from ecom_pipeline.forecasting.effects import (
     Observations,
     choose_pool,
     design,
-    effect_values,
     fold_of,
     moving_average,
     penalty_of,
@@ -119,20 +118,3 @@ def _moments(sales: np.ndarray, data: Observations, beta: np.ndarray) -> tuple[n
             cross[part, fold] = np.matmul(xs.transpose(0, 2, 1), left[:, here, None])[:, :, 0]
         cross[part] += np.einsum("nfij,nj->nfi", gram[part], beta[part], optimize=True)
     return gram, cross, dispersion
-
-
-def log_factors(
-    rates: Effects,
-    *,
-    known: np.ndarray,
-    calendar: np.ndarray,
-    rows: np.ndarray,
-    codes: np.ndarray,
-    folds: np.ndarray,
-    observed: int,
-) -> np.ndarray:
-    """(N, T + H) float32: the factor of each day's mean sales against the series' average day; as `effect_values`."""
-    values = effect_values(
-        rates, known=known, calendar=calendar, rows=rows, codes=codes, folds=folds, observed=observed
-    )
-    return np.clip(values, LEAST, LARGEST)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecom_pipeline.forecasting import link as links
-from ecom_pipeline.forecasting.anniversaries import Recurring
+from ecom_pipeline.forecasting.anniversaries import ClosingDays
 from ecom_pipeline.forecasting.calendar import Season
 from ecom_pipeline.forecasting.types import Link
 
@@ -21,6 +21,7 @@ LEAST_SCALE = 0.05
 blow up what follows."""
 LEAST_RISE, LARGEST_RISE = -0.3, 1.0
 SPARSE_SHARE = 0.1
+CHUNK = 256  # series that are worked on at once; bounds memory
 CEILING_RATIO = 3.0
 """No forecast is above this many times the largest sales of the year before."""
 
@@ -76,7 +77,7 @@ class Tables:
     codes: np.ndarray
     start: np.ndarray
     scale: np.ndarray
-    recurring: Recurring
+    closing: ClosingDays
 
     @property
     def observed(self) -> int:
@@ -126,6 +127,14 @@ def fill_gaps(values: np.ndarray, recorded: np.ndarray, *, cycle: int, empty: fl
     gap, except before a series begins, where the mean of its first cycle of records stands; a series without a record
     is `empty` throughout.
     """
+    filled = np.empty(values.shape, dtype=np.float32)
+    for low in range(0, len(values), CHUNK):
+        part = slice(low, low + CHUNK)
+        filled[part] = _fill(values[part], recorded[part], cycle=cycle, empty=empty)
+    return filled
+
+
+def _fill(values: np.ndarray, recorded: np.ndarray, *, cycle: int, empty: float) -> np.ndarray:
     count, length = values.shape
     ranks = np.cumsum(recorded, axis=1)
     recorded = recorded & ((ranks > 1) | (ranks[:, -1:] == 1))
@@ -189,7 +198,7 @@ def gather(tables: Tables, geometry: Geometry, series: np.ndarray, origin: np.nd
         ],
         axis=2,
     )
-    closed = tables.recurring.closed_on(series, ahead)
+    closed = tables.closing.closed_on(series, ahead)
     nothing = float(links.forward(np.zeros(1), link)[0])
     bases += closed[:, :, None] * (nothing - bases)
     bases = (bases - centre[:, None, None]) * stretch[:, None, None]

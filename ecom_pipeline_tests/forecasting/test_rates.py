@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
-from ecom_pipeline.forecasting.effects import FOLDS, Columns, Observations
-from ecom_pipeline.forecasting.rates import LARGEST, fit_rates, log_factors
+from ecom_pipeline.forecasting.effects import FOLDS, Columns, Effects, Observations, effect_values
+from ecom_pipeline.forecasting.rates import fit_rates
 
 TIMES = 2.5
 RATES = np.array([0.05, 0.1, 0.3, 1.0, 4.0])
@@ -70,20 +70,16 @@ def test_gaps_say_nothing() -> None:
     np.testing.assert_allclose(there.common, here.common, rtol=1e-4, atol=1e-4)
 
 
-def test_factors_are_bounded_and_finite_where_nothing_was_ever_sold() -> None:
+def test_where_nothing_was_ever_sold_there_is_no_factor() -> None:
     sales, data = observations(products=5, days=60)
     sales[:] = 0
-    factor = factors_of(fit_rates(sales, data), data, observed=60)
-    assert np.isfinite(factor).all()
-    far = replace(data, known=data.known * 1e6)
-    sales, data = observations(products=5, days=60)
-    assert factors_of(fit_rates(sales, data), far, observed=60).max() <= LARGEST
+    assert (factors_of(fit_rates(sales, data), data, observed=60) == 0).all()
 
 
-def factors_of(rates: object, data: Observations, *, observed: int) -> np.ndarray:
+def factors_of(rates: Effects, data: Observations, *, observed: int) -> np.ndarray:
     """(N, T) logarithms of the factors on the days that the rates were learnt from, with the last coefficients."""
-    return log_factors(
-        rates,  # type: ignore[arg-type]
+    (values,) = effect_values(
+        [rates],
         known=data.known,
         calendar=data.calendar,
         rows=np.arange(len(data.known)),
@@ -91,6 +87,7 @@ def factors_of(rates: object, data: Observations, *, observed: int) -> np.ndarra
         folds=np.full(data.known.shape[1], FOLDS),
         observed=observed,
     )
+    return values
 
 
 def rare_sales(*, products: int, days: int) -> pd.DataFrame:
