@@ -93,8 +93,8 @@ def add_recurring_days(
     positions: np.ndarray,
     cycle: int,
 ) -> ClosingDays:
-    """Learn from linked sales (N, T), gaps filled, less effects (N, T + H), and from sales (N, T), recorded (N, T) bool;
-    add what comes back to the effects, in place.
+    """Learn from linked sales (N, T), gaps filled, less effects (N, T + H), and from sales (N, T) and recorded (N, T)
+    bool; add what comes back to the effects, in place.
 
     positions (years, T + H) as from `anniversary_positions`. The value at t looks at days up to WEEKS cycles after its
     anniversaries, so at nothing later than a year less that before t.
