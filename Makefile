@@ -6,7 +6,7 @@ HOME_DIR := data
 PYTHON ?= $(firstword $(foreach candidate,python3.13 python3.12 python3.11 python3 python,$(shell \
 	$(candidate) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(candidate)")' 2>/dev/null)))
 
-.PHONY: nightly ui test test-spark test-postgres check docs install install-spark install-postgres lock clean
+.PHONY: nightly ui test test-spark test-spark-sample test-postgres benchmark-smallest check docs install install-spark install-postgres lock clean
 .DEFAULT_GOAL := nightly
 
 nightly: install ## One night of the sample shop (synthetic data), with a summary at the end
@@ -23,8 +23,15 @@ test: install ## Every test
 test-spark: install-spark ## The tests on a real standalone Spark cluster (needs Java 17)
 	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark
 
+test-spark-sample: install-spark ## Of these, the sample shop's tables beside DuckDB's, and training by the workers
+	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark/test_parity.py \
+		ecom_pipeline_tests/spark/test_training.py -k "sample or core_files or guests or training"
+
 test-postgres: install-postgres ## The test with a PostgreSQL server of its own (needs initdb and pg_ctl)
 	@ECOM_REQUIRE_POSTGRES=1 $(BIN)/python -m pytest -m postgres ecom_pipeline_tests/operations
+
+benchmark-smallest: install ## The data steps of a full and of an incremental night of ten thousand events, measured
+	@$(BIN)/python -m benchmarks.scale --events 1e4 --without-models
 
 check: install ## Lint, format and types
 	@$(BIN)/ruff check .

@@ -51,9 +51,10 @@ class SequenceNetwork:
         self.settings = settings
         rng = np.random.default_rng(seed)
         width = settings.width
-        self.embedding = tf.Variable(
-            rng.normal(0.0, width**-0.5, (n_items, width)).astype(np.float32), name="embedding"
-        )
+        embedding = rng.standard_normal((n_items, width), dtype=np.float32)  # of a large catalogue no second copy
+        embedding *= np.float32(width**-0.5)
+        self.embedding = tf.Variable(embedding, name="embedding")
+        del embedding
         self.bias = tf.Variable(np.zeros((n_items, 1), np.float32), name="bias")
         self.dense: dict[str, tf.Variable] = {
             name: tf.Variable(value.astype(np.float32), name=name) for name, value in self._initial(rng).items()
