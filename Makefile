@@ -23,9 +23,9 @@ test: install ## Every test
 test-spark: install-spark ## The tests on a real standalone Spark cluster (needs Java 17)
 	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark
 
-test-spark-sample: install-spark ## Of these, the sample shop's tables beside DuckDB's, and training by the workers
+test-spark-sample: install-spark ## Of these, the sample shop beside DuckDB, and training by the workers
 	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark/test_parity.py \
-		ecom_pipeline_tests/spark/test_training.py -k "sample or core_files or guests or training"
+		ecom_pipeline_tests/spark/test_training.py -k "sample_shop or weights"
 
 test-postgres: install-postgres ## The test with a PostgreSQL server of its own (needs initdb and pg_ctl)
 	@ECOM_REQUIRE_POSTGRES=1 $(BIN)/python -m pytest -m postgres ecom_pipeline_tests/operations
