@@ -1,0 +1,1 @@
+"""The same tables made by plain pandas and by dbt-duckdb, beside ours."""
