@@ -15,14 +15,14 @@ import tensorflow as tf
 from ecom_pipeline.distributed.group import Group
 from ecom_pipeline.distributed.jobs import Job, Runner, Stored, new_folder
 from ecom_pipeline.distributed.keeping import Keeper
-from ecom_pipeline.forecasting.anniversaries import Recurring
+from ecom_pipeline.forecasting.anniversaries import ClosingDays
 from ecom_pipeline.forecasting.calendar import Season
 from ecom_pipeline.forecasting.network import Network, NetworkConfig, Optimiser
 from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.training import Held, TrainingLog, train
 from ecom_pipeline.forecasting.windows import Geometry, Tables
 
-OF_DATES = frozenset({"calendar", "recurring.column"})
+OF_DATES = frozenset({"calendar", "closing.column"})
 """Arrays of the tables that no series owns; all others have a row a series."""
 
 
@@ -92,8 +92,8 @@ def train_together(
 
 def rows_of(tables: Tables, series: np.ndarray) -> dict[str, np.ndarray]:
     """The arrays of tables that hold only the given series, by name."""
-    arrays = {field.name: getattr(tables, field.name) for field in fields(tables) if field.name != "recurring"}
-    arrays |= {f"recurring.{field.name}": getattr(tables.recurring, field.name) for field in fields(tables.recurring)}
+    arrays = {field.name: getattr(tables, field.name) for field in fields(tables) if field.name != "closing"}
+    arrays |= {f"closing.{field.name}": getattr(tables.closing, field.name) for field in fields(tables.closing)}
     return {name: value if name in OF_DATES else value[series] for name, value in arrays.items()}
 
 
@@ -103,8 +103,8 @@ def tables_of(arrays: list[dict[str, np.ndarray]]) -> Tables:
         name: value if name in OF_DATES else np.concatenate([shard[name] for shard in arrays])
         for name, value in arrays[0].items()
     }
-    recurring = {name.partition(".")[2]: joined.pop(name) for name in list(joined) if name.startswith("recurring.")}
-    return Tables(**joined, recurring=Recurring(**recurring))
+    closing = {name.partition(".")[2]: joined.pop(name) for name in list(joined) if name.startswith("closing.")}
+    return Tables(**joined, closing=ClosingDays(**closing))
 
 
 def step_of(optimiser: Optimiser, group: Group) -> Callable[[dict[str, np.ndarray], tuple[int, int], float], float]:

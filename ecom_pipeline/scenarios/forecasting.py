@@ -16,11 +16,11 @@ from ecom_pipeline.forecasting.types import QUANTILES
 from ecom_pipeline.registry import ModelName, Registry
 from ecom_pipeline.scenarios.plan import Change, Scenario, ScenarioError
 from ecom_pipeline.settings import Home, Settings
+from ecom_pipeline.steps.forecast_frames import PROMOTIONS
 from ecom_pipeline.warehouse import Warehouse
 
 MODEL: ModelName = "sales_forecaster"
 SERVING = "model"
-PROMOTION_COLUMNS = ("promotion_share", "promotion_depth")
 
 _PRODUCTS_PLAN = """
 CREATE OR REPLACE TEMPORARY TABLE scenario_products AS
@@ -225,7 +225,7 @@ def _forecast(
             "Run the night again, which trains one that can be read, then the scenario."
         )
     forecaster = FittedForecaster.load(registry.folder(champion) / SERVING)
-    if not set(PROMOTION_COLUMNS) & set(forecaster.covariates.known_future):
+    if not set(PROMOTIONS) & set(forecaster.covariates.known_future):
         raise ScenarioError(
             f"The forecaster {champion.name} saw no promotion in this shop's history, so it cannot tell what one does. "
             "A scenario needs a promotions feed with past promotions."

@@ -21,7 +21,11 @@ MEASURES: tuple[Measure, ...] = ("quantity", "revenue")
 
 IS_CLOSED = "is_closed"
 """Never read from the features, which say what was learnt up to tonight, but from the outlook of the night."""
-KNOWN_FUTURE = ("promotion_share", "promotion_depth", "is_holiday", IS_CLOSED)
+DISCOUNT = "discount"
+"""The average discount over all products of a series, promoted or not: a category of which a tenth is on sale at half
+price is not one at half price. Products have their own."""
+PROMOTIONS = ("promotion_share", DISCOUNT)
+KNOWN_FUTURE = (*PROMOTIONS, "is_holiday", IS_CLOSED)
 PAST_ONLY = ("views", "carts")
 STATIC = ("measure_code", "level_code", "category_code")
 
@@ -93,11 +97,10 @@ class Covariates:
     def of(cls, warehouse: Warehouse, *, outlook: Outlook) -> "Covariates":
         """Look at the history up to the night of `outlook`."""
         columns = [column for column in (*KNOWN_FUTURE, *PAST_ONLY) if column != IS_CLOSED]
-        spreads = ", ".join(
-            f"coalesce(max(CAST({column} AS DOUBLE)) - min(CAST({column} AS DOUBLE)), 0)" for column in columns
-        )
+        numbers = [_as_number("daily", column) for column in columns]
+        spreads = ", ".join(f"coalesce(max({number}) - min({number}), 0)" for number in numbers)
         (row,) = warehouse.rows(
-            f"SELECT {spreads} FROM feat_sales_daily WHERE date <= :cutoff", {"cutoff": outlook.cutoff}
+            f"SELECT {spreads} FROM feat_sales_daily AS daily WHERE date <= :cutoff", {"cutoff": outlook.cutoff}
         )
         varying = {column for column, spread in zip(columns, row, strict=True) if spread > 0}
         if any(day <= outlook.cutoff for day in outlook.closed):
@@ -177,7 +180,13 @@ def _with_closed_days(frame: pd.DataFrame, covariates: Covariates, outlook: Outl
 
 
 def _as_numbers(source: str, columns: tuple[str, ...]) -> str:
-    return "".join(f"CAST({source}.{column} AS DOUBLE) AS {column}, " for column in columns if column != IS_CLOSED)
+    return "".join(f"{_as_number(source, column)} AS {column}, " for column in columns if column != IS_CLOSED)
+
+
+def _as_number(source: str, column: str) -> str:
+    if column == DISCOUNT:
+        return f"{source}.promotion_share * {source}.promotion_depth"
+    return f"CAST({source}.{column} AS DOUBLE)"
 
 
 def _read(warehouse: Warehouse, series: pd.DataFrame, sql: str, parameters: dict[str, object]) -> pd.DataFrame:
