@@ -6,18 +6,11 @@ from pathlib import Path
 
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources import load_landing, read_profile, update_core
-from ecom_pipeline.steps.features import build_feature
+from ecom_pipeline.steps.features import build_feature, with_inputs
 from ecom_pipeline.warehouse import open_warehouse
 
-FEATURES = (
-    "feat_user_events",
-    "feat_item_clicks",
-    "feat_items",
-    "feat_promotion_days",
-    "feat_sessions",
-    "feat_sales_daily",
-)
-"""What the compared tables need; `feat_sales_daily` holds the sales, and more."""
+FEATURES = ("feat_sessions", "feat_sales_daily")
+"""With what they are made from, all that is compared; `feat_sales_daily` holds the sales, and more."""
 
 
 def main() -> None:
@@ -31,7 +24,7 @@ def main() -> None:
     with open_warehouse(home.warehouse_file, settings) as warehouse:
         load_landing(warehouse, landing=home.landing, profile=profile, run_id="peers")
         update_core(warehouse, profile=profile, run_id="peers")
-        for name in FEATURES:
+        for name in with_inputs(FEATURES):
             build_feature(warehouse, name, profile=profile, settings=settings, as_of=given.night)
 
 

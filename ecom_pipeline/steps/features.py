@@ -3,7 +3,7 @@
 What belongs here: building `feat_*` tables from their SQL files. What a table holds is said by its SQL and contract.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
@@ -35,6 +35,15 @@ CALENDAR_TABLES = frozenset({"feat_promotion_days", "feat_sales_daily", "feat_sa
 
 class FeatureError(RuntimeError):
     """A feature table cannot be built or used for this night; the message says why and what to do."""
+
+
+def with_inputs(names: Iterable[str]) -> tuple[str, ...]:
+    """Feature tables and those that they are made from, each after those that it reads."""
+    needed = set(names)
+    for name in reversed(FEATURE_ORDER):
+        if name in needed:
+            needed.update(FEATURE_INPUTS[name])
+    return tuple(name for name in FEATURE_ORDER if name in needed)
 
 
 def build_feature(

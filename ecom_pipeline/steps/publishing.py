@@ -10,7 +10,7 @@ from ecom_pipeline import contracts
 from ecom_pipeline.privacy.pseudonyms import hash_key
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import SourceProfile
-from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature, night_of
+from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature, night_of, with_inputs
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline.warehouse.publishing import PublishReport, publish
@@ -72,8 +72,9 @@ def night_that_did_not_end(warehouse: Warehouse) -> date | None:
 
 
 def _stand_for(warehouse: Warehouse, night: date, *, profile: SourceProfile, settings: Settings) -> None:
-    for name in FEATURE_ORDER:
-        if night_of(warehouse, name) not in (night, None):
+    others = [name for name in FEATURE_ORDER if night_of(warehouse, name) not in (night, None)]
+    for name in with_inputs(others):
+        if night_of(warehouse, name) != night:
             build_feature(warehouse, name, profile=profile, settings=settings, as_of=night)
     for name in TRAJECTORY_ORDER:
         if not contracts.table(name).by_night and night_of(warehouse, name) not in (night, None):

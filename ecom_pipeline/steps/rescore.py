@@ -17,7 +17,7 @@ from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources.profile import SourceProfile
-from ecom_pipeline.steps.features import build_feature, night_of, orders_tell_purchases
+from ecom_pipeline.steps.features import build_feature, night_of, orders_tell_purchases, with_inputs
 from ecom_pipeline.steps.publishing import night_that_did_not_end, nights_by_end
 from ecom_pipeline.steps.recommend import of_night, predictor_of, recommended_blocks
 from ecom_pipeline.steps.recommend_versions import FEATURES, recommender_of_night
@@ -96,7 +96,7 @@ def rescore_users(
         return _report(None, None, 0, 0, started)
     progress("new events", 0.0)
     with warehouse.transaction():
-        for name in FEATURES:
+        for name in with_inputs(FEATURES):
             if night_of(warehouse, name) != as_of:
                 build_feature(warehouse, name, profile=profile, settings=settings, as_of=as_of)
         changed = _find_changed_users(warehouse, settings=settings, as_of=as_of, today=max(today, as_of))

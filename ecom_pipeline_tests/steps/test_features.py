@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from ecom_pipeline import contracts
-from ecom_pipeline.steps.features import FEATURE_INPUTS, FEATURE_ORDER, FeatureError, build_feature, require_night
+from ecom_pipeline.steps.features import (
+    FEATURE_INPUTS,
+    FEATURE_ORDER,
+    FeatureError,
+    build_feature,
+    require_night,
+    with_inputs,
+)
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse, moment
 
@@ -28,6 +35,12 @@ def test_every_feature_table_of_the_contracts_is_built() -> None:
 def test_the_order_puts_every_table_after_those_that_it_reads() -> None:
     for place, table_name in enumerate(FEATURE_ORDER):
         assert set(FEATURE_INPUTS[table_name]) <= set(FEATURE_ORDER[:place])
+
+
+def test_tables_come_after_all_that_they_are_made_from() -> None:
+    assert with_inputs(["feat_items"]) == ("feat_user_events", "feat_item_clicks", "feat_items")
+    assert with_inputs(FEATURE_ORDER) == FEATURE_ORDER
+    assert with_inputs([]) == ()
 
 
 def test_an_empty_shop_has_empty_features(shop: CoreRows) -> None:

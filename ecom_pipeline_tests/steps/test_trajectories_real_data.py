@@ -14,7 +14,7 @@ import pytest
 
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import load_landing, read_profile, update_core
-from ecom_pipeline.steps.features import build_feature
+from ecom_pipeline.steps.features import build_feature, with_inputs
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 from ecom_pipeline_tests.real_data import shared_data
@@ -54,7 +54,7 @@ def built_shop(folder: Path, profile_name: str, feed: str, files: list[Path], ni
                 WHERE CAST(item_id AS BIGINT) % 7 > 0
                 """
             )
-        for table_name in ("feat_items", "feat_user_events", "feat_sessions"):
+        for table_name in with_inputs(["feat_items", "feat_sessions"]):
             build_feature(warehouse, table_name, profile=profile, settings=settings, as_of=night)
         for table_name in TRAJECTORY_ORDER:
             assert build_trajectory(warehouse, table_name, profile=profile, settings=settings, as_of=night) >= 0
