@@ -69,7 +69,7 @@ class Bench:
 @contextmanager
 def generated(folder: Path, events: int) -> Iterator[Bench]:
     """A shop with so many browse events, its core tables made."""
-    plan = plan_of(events, "parquet")
+    plan = plan_of(events, "csv")
     landing = folder / "landing"
     generate_shop(landing, plan)
     settings = Settings(profile="sample", memory_limit="4GB", threads=2)
