@@ -4,6 +4,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ecom_pipeline.contracts import table
 from ecom_pipeline.sources.profile import CORE_TABLE_OF, FEEDS
 from ecom_pipeline.sources.staging import Staging
@@ -88,6 +90,7 @@ def test_online_retail_has_the_same_tables(spark: "SparkSession", tmp_path: Path
         assert shop.differences(warehouse) == []
 
 
+@pytest.mark.timeout(1_800)  # 180,000 events by code that Spark interprets; on a busy machine that is long
 def test_tmall_has_the_same_tables(spark: "SparkSession", tmp_path: Path, storage_root: Path) -> None:
     files = [shared_data("tmall2014", "t_alibaba_data.csv")]
     with (
