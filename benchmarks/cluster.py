@@ -85,6 +85,7 @@ def skew(bench: Bench, count: int) -> None:
     warehouse = bench.warehouse
     first = warehouse.scalar("SELECT min(event_ts) FROM core_events")
     span = int(warehouse.scalar("SELECT date_diff('second', min(event_ts), max(event_ts)) FROM core_events"))
+    rows = warehouse.scalar("SELECT count(*) FROM core_events")
     moment = f"TIMESTAMP '{first}' + to_seconds(k * {span} // {count})"
     _insert(
         warehouse,
@@ -99,7 +100,7 @@ def skew(bench: Bench, count: int) -> None:
         },
         f"(SELECT e.*, r.k FROM range({count}) AS r(k) JOIN "
         "(SELECT *, row_number() OVER () - 1 AS place FROM core_events) AS e "
-        "ON e.place = r.k % (SELECT count(*) FROM core_events))",
+        f"ON e.place = r.k % {rows})",
     )
     _insert(
         warehouse,
