@@ -23,6 +23,7 @@ from ecom_pipeline.quality import (
     check_trainings,
     validate,
 )
+from ecom_pipeline.quality.gx import SCHEMA_RULE
 from ecom_pipeline.quality.health import FeedTable
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.registry.manifest import MODEL_NAMES
@@ -48,19 +49,20 @@ def all_checks(profile: SourceProfile) -> list[dg.AssetChecksDefinition]:
         *tables_of_layer("marts"),
     )
     return [
-        *(table_checks(f"raw_{feed}", [_contract(raw_table(profile, feed), feed=feed)]) for feed in FEEDS),
+        *(table_checks(f"raw_{feed}", [contract_question(raw_table(profile, feed), feed=feed)]) for feed in FEEDS),
         *(
-            table_checks(declared.name, [_contract(declared), *_beyond_contract().get(declared.name, ())])
+            table_checks(declared.name, [contract_question(declared), *_beyond_contract().get(declared.name, ())])
             for declared in tables
         ),
     ]
 
 
-def _contract(declared: Table, *, feed: Feed | None = None) -> Question:
-    rules = "; ".join(rule.words for rule in declared.all_rules)
+def contract_question(declared: Table, *, feed: Feed | None = None) -> Question:
+    """Whether all rules of the table's contract hold, its schema among them."""
+    rules = [SCHEMA_RULE, *(rule.words for rule in declared.all_rules)]  # what its result counts
     return Question(
         name="contract",
-        description=f"The {len(declared.all_rules)} rules of the table's contract: {rules}.",
+        description=f"The {len(rules)} rules of the table's contract: {'; '.join(rules)}.",
         blocking=True,
         ask=partial(_ask_contract, declared, feed),
     )

@@ -24,8 +24,9 @@ from ecom_pipeline.orchestration.presentation import (
     sparkline,
     table_metadata,
 )
+from ecom_pipeline.orchestration.questions import contract_question
 from ecom_pipeline.orchestration.resources import Shop
-from ecom_pipeline.quality import CheckResult, TableValidation
+from ecom_pipeline.quality import CheckResult, TableValidation, validate
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.warehouse import open_warehouse
@@ -49,6 +50,15 @@ def checked(rule: str, *, success: bool, severity: Severity = "error") -> CheckR
 
 def validation(*results: CheckResult) -> TableValidation:
     return TableValidation(table_name="feat_items", suite="contract", as_of=NIGHT, results=results)
+
+
+def test_the_page_of_a_contract_names_the_rules_that_its_result_counts(tmp_path: Path) -> None:
+    declared = table("segments")
+    with open_warehouse(tmp_path / "warehouse.duckdb", Settings(profile="sample")) as warehouse:
+        found = validate(warehouse, declared, as_of=NIGHT, run_id="run-1")
+    rules = [result.rule for result in found.results]
+    described = contract_question(declared).description
+    assert described == f"The {len(rules)} rules of the table's contract: {'; '.join(rules)}."
 
 
 def test_a_cell_cannot_break_out_of_its_table() -> None:
