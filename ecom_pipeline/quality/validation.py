@@ -139,15 +139,15 @@ def _schema_result(table: Table, outcome: gx.Outcome) -> CheckResult:
 def _result(
     warehouse: Warehouse, table: Table, rule: Rule, outcome: gx.Outcome, *, night: date | None, passed: int
 ) -> CheckResult:
-    """The outcome in words; `passed` rows held the rule before and did not change, so that they were not asked."""
+    """The outcome in words; `passed` rows held the rule before and did not change, so that they were not asked.
+
+    Nothing in it tells how many were: the same night again gives the same rows.
+    """
     if outcome.error is not None:
         return _not_checked(table, rule, outcome.error)
-    asked, unexpected = outcome.rows_checked or 0, outcome.rows_unexpected or 0
-    rows = passed + asked
+    rows, unexpected = passed + (outcome.rows_checked or 0), outcome.rows_unexpected or 0
     examples = () if outcome.success else _examples(warehouse, table, rule, night=night, rows=rows)
     observed = f"{unexpected:,} of {rows:,} rows break it" if unexpected else f"all of {rows:,} rows"
-    if passed:
-        observed += f" ({asked:,} of them new or changed)"
     if outcome.success:
         sentence = f"{table.name}: {rule.words}: {observed}."
     else:
