@@ -189,9 +189,13 @@ def preload() -> None:
     events.create_engine = lambda url, **options: engine(url)  # type: ignore[attr-defined]
     gx = importlib.import_module("ecom_pipeline.quality.gx")
     gx.contract_suite = lambda table, rules: ("schema", *rules)  # type: ignore[attr-defined]
-    gx.run_suite = lambda connection, table, suite, *, where=None: [  # type: ignore[attr-defined]
-        gx.Outcome(expectation="not_asked", success=True, rows_checked=0, rows_unexpected=0) for _ in suite
-    ]
+
+    def run_suite(connection: Any, table: Any, suite: Any, *, where: str | None = None) -> list[Any]:
+        """Everything holds, of as many rows as were asked about."""
+        rows = connection.execute(f"SELECT count(*) FROM {table.name} WHERE {where or 'TRUE'}").fetchone()[0]
+        return [gx.Outcome(expectation="not_asked", success=True, rows_checked=rows, rows_unexpected=0) for _ in suite]
+
+    gx.run_suite = run_suite  # type: ignore[attr-defined]
 
 
 def prepare(work: Path, *, source: Path, weeks: int, one_in: int, nights: int, with_control: bool) -> dict[str, Any]:
