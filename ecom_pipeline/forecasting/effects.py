@@ -131,11 +131,26 @@ def fit_effects(data: Observations, *, pool: float | None = None) -> Effects:
         total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     if pool is None:
         pool = choose_pool(gram, cross, penalty=penalty, codes=codes)
+    return by_fold(gram, cross, penalty, codes, pool, columns=columns)
+
+
+def by_fold(
+    gram: np.ndarray,
+    cross: np.ndarray,
+    penalty: np.ndarray,
+    codes: np.ndarray,
+    pool: float,
+    *,
+    columns: Columns,
+    trust: np.ndarray | None = None,
+) -> Effects:
+    """Coefficients without each block of dates, and with all, from moments (N, FOLDS, …); otherwise as `solve`."""
+    total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
     tables: list[tuple[np.ndarray, list[np.ndarray], np.ndarray]] = []
     for fold in range(FOLDS + 1):
         g = total_gram - gram[:, fold] if fold < FOLDS else total_gram
         c = total_cross - cross[:, fold] if fold < FOLDS else total_cross
-        tables.append(solve(g, c, penalty, codes, pool))
+        tables.append(solve(g, c, penalty, codes, pool, trust=trust))
     return Effects(
         common=np.stack([t[0] for t in tables]).astype(np.float32),
         groups=[np.stack([t[1][k] for t in tables]).astype(np.float32) for k in range(codes.shape[1])],
@@ -158,9 +173,7 @@ def _precision(data: Observations, gram: np.ndarray, cross: np.ndarray, *, penal
         moved = (u[part] - moving_average(u[part], weight[part], span)) * weight[part]
         squares[part] = (moved.astype(np.float64) ** 2).sum(axis=1)
     common, groups, own = solve(gram, cross, penalty, codes, FIRST_POOL)
-    beta = common[None] + own
-    for k, table in enumerate(groups):
-        beta = beta + table[codes[:, k]]
+    beta = in_all(common, groups, own, codes)
     left = squares - 2 * (beta * cross).sum(axis=1) + np.einsum("ni,nij,nj->n", beta, gram, beta, optimize=True)
     noise = np.maximum(left, LEAST_NOISE * squares) / np.maximum(records, 1)
     known = (records >= FEWEST_RECORDS) & (noise > 0)
@@ -206,9 +219,7 @@ def _left_out_error(
     for fold in folds:
         held, towards = gram[:, fold], cross[:, fold]
         common, groups, own = solve(total_gram - held, total_cross - towards, penalty, codes, pool, trust=trust)
-        beta = common[None] + own
-        for k, table in enumerate(groups):
-            beta = beta + table[codes[:, k]]
+        beta = in_all(common, groups, own, codes)
         error += float(np.einsum("ni,nij,nj->", beta, held, beta, optimize=True) - 2 * (beta * towards).sum())
     return error
 
@@ -307,6 +318,14 @@ def solve(
         part = slice(low, low + CHUNK)
         own[part] = np.linalg.solve(gram[part] + pools[part, None, None] * ridge, left[part][:, :, None])[:, :, 0]
     return common, groups, own
+
+
+def in_all(common: np.ndarray, groups: list[np.ndarray], own: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(N, p) coefficients of each series, from what `solve` returns."""
+    beta = common[None] + own
+    for k, table in enumerate(groups):
+        beta = beta + table[codes[:, k]]
+    return beta
 
 
 def _sum_by(codes: np.ndarray, values: np.ndarray, levels: int) -> np.ndarray:

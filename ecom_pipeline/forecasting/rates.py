@@ -16,9 +16,11 @@ from ecom_pipeline.forecasting.effects import (
     LARGEST_PRECISION,
     Effects,
     Observations,
+    by_fold,
     choose_pool,
     design,
     fold_of,
+    in_all,
     moving_average,
     penalty_of,
     solve,
@@ -44,22 +46,8 @@ def fit_rates(sales: np.ndarray, data: Observations, *, pool: float | None = Non
         total_gram, total_cross = gram.sum(axis=1), cross.sum(axis=1)
         penalty = penalty_of(total_gram)
         chosen = choose_pool(gram, cross, penalty=penalty, codes=codes, trust=trust) if pool is None else pool
-        common, groups, own = solve(total_gram, total_cross, penalty, codes, chosen, trust=trust)
-        beta = common[None] + own
-        for k, table in enumerate(groups):
-            beta = beta + table[codes[:, k]]
-    tables = [
-        solve(total_gram - gram[:, fold], total_cross - cross[:, fold], penalty, codes, chosen, trust=trust)
-        for fold in range(FOLDS)
-    ]
-    tables.append((common, groups, own))
-    return Effects(
-        common=np.stack([t[0] for t in tables]).astype(np.float32),
-        groups=[np.stack([t[1][k] for t in tables]).astype(np.float32) for k in range(codes.shape[1])],
-        own=np.stack([t[2] for t in tables]).astype(np.float32),
-        pool=chosen,
-        columns=data.columns,
-    )
+        beta = in_all(*solve(total_gram, total_cross, penalty, codes, chosen, trust=trust), codes)
+    return by_fold(gram, cross, penalty, codes, chosen, columns=data.columns, trust=trust)
 
 
 def _first(sales: np.ndarray, data: Observations) -> np.ndarray:
