@@ -19,10 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.forecasting.data import TASKS, load
+from benchmarks.forecasting.tasks import forecaster_for
 from benchmarks.recommending.large import generated_log
 from ecom_pipeline.distributed.hosts import HostRunner, hosts_here
 from ecom_pipeline.distributed.jobs import Job
-from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
+from ecom_pipeline.forecasting import TrainingSettings
 from ecom_pipeline.recommending.reading import read_events
 
 ITEMS, EVENTS = 100_000, 200_000
@@ -68,15 +69,7 @@ def sales_job(folder: Path, amount: int, *, windows: int, workers: int) -> tuple
 
     settings = TrainingSettings(steps=amount, batch_size=windows)
     sales = load(task)
-    forecaster = SalesForecaster(
-        freq=task.freq,
-        horizon=task.horizon,
-        known_future=task.known_future,
-        past_only=task.past_only,
-        static=task.static,
-        settings=settings,
-        workers=Only(),
-    )
+    forecaster = forecaster_for(task, settings=settings, workers=Only())
     with suppress(_Seen):
         forecaster.fit(sales[sales["ds"] <= task.validation[0]])
     return Job(folder), amount * windows

@@ -50,6 +50,18 @@ def settings_from(pairs: list[str], base: TrainingSettings) -> TrainingSettings:
     return replace(base, **changes)
 
 
+def forecaster_for(task: Task, **arguments: Any) -> SalesForecaster:
+    """An unfitted forecaster with the frequency, horizon and columns of a task."""
+    return SalesForecaster(
+        freq=task.freq,
+        horizon=task.horizon,
+        known_future=task.known_future,
+        past_only=task.past_only,
+        static=task.static,
+        **arguments,
+    )
+
+
 def run(
     task: Task,
     *,
@@ -64,17 +76,7 @@ def run(
     import tensorflow  # noqa: F401
 
     sales = load(task)
-    forecaster = SalesForecaster(
-        freq=task.freq,
-        horizon=task.horizon,
-        known_future=task.known_future,
-        past_only=task.past_only,
-        static=task.static,
-        cell=cell,  # type: ignore[arg-type]
-        seed=seed,
-        settings=settings,
-        workers=workers,
-    )
+    forecaster = forecaster_for(task, cell=cell, seed=seed, settings=settings, workers=workers)
     cutoffs = task.cutoffs if split == "test" else task.validation
     began, processor = time.monotonic(), time.process_time()
     rows = backtest(forecaster, sales, cutoffs, refit=refit, point="percentage")  # type: ignore[arg-type]
