@@ -129,7 +129,6 @@ def add_recurring_days(
     anomaly += trust_mean * mean
     anomaly *= spread[:, None]
     share = shut.sum(axis=0) / np.maximum(always.sum(axis=0), 1)
-    shut_share = np.where(always, shut, share[None]).astype(np.float32) * (share >= LEAST_CLOSED)
     number = np.maximum(there.sum(axis=0), 1)
     closed_columns: list[np.ndarray] = []
     column = np.full(positions.shape[1], -1)
@@ -140,7 +139,8 @@ def add_recurring_days(
         effects[:, t] += anomaly[:, of].sum(axis=1) / number[t]
         if closing[:, t].any():
             column[t] = len(closed_columns)
-            closed_columns.append(shut_share[:, of].mean(axis=1))
+            again = np.where(always[:, of], shut[:, of], share[of]).astype(np.float32) * (share[of] >= LEAST_CLOSED)
+            closed_columns.append(again.mean(axis=1))
     if not closed_columns:
         return none
     return ClosingDays(closed=np.stack(closed_columns, axis=1), column=column)
