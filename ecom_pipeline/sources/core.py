@@ -220,12 +220,16 @@ def _drop_duplicates(warehouse: Warehouse, staging: Staging, raw_columns: Sequen
         warehouse,
         f"INSERT INTO keys_{feed} SELECT row_key, {index}, file_id, line FROM staged WHERE broken IS NULL",
     )
+    # only keys of the batch are asked for: those of the other files, if there are any, are left out first
+    ours, all_keys = warehouse.rows(
+        f"SELECT (SELECT count(*) FROM staged WHERE broken IS NULL), (SELECT count(*) FROM keys_{feed})"
+    )[0]
+    narrowed = "" if ours == all_keys else "AND row_key IN (SELECT row_key FROM staged WHERE broken IS NULL) "
     _make(
         warehouse,
         "suspects",
         "SELECT row_key FROM affected UNION "
-        f"SELECT row_key FROM keys_{feed} WHERE reader = {index} "
-        "AND row_key IN (SELECT row_key FROM staged WHERE broken IS NULL) GROUP BY row_key HAVING count(*) > 1",
+        f"SELECT row_key FROM keys_{feed} WHERE reader = {index} {narrowed}GROUP BY row_key HAVING count(*) > 1",
     )
     _make(
         warehouse,
@@ -234,9 +238,7 @@ def _drop_duplicates(warehouse: Warehouse, staging: Staging, raw_columns: Sequen
     )
     # the files alone leave out nearly all rows, and cost less than looking each row up
     of_files = f"{{0}}file_id IN ({_listed(_files_of_candidates(warehouse)) or 'NULL'})"
-    is_candidate = (
-        f"{of_files} AND EXISTS (SELECT 1 FROM candidates AS c WHERE c.file_id = {{0}}file_id AND c.line = {{0}}line)"
-    )
+    is_candidate = f"{of_files} AND ({{0}}file_id, {{0}}line) IN (SELECT file_id, line FROM candidates)"
     picked = staging.select(raw_columns, rows=is_candidate.format("raw._"), key_columns=True)
     same = ", ".join(f"_key_{position}" for position in range(staging.key_width(raw_columns)))
     first = f"OVER (PARTITION BY {same} ORDER BY path, line)"
@@ -253,7 +255,7 @@ def _drop_duplicates(warehouse: Warehouse, staging: Staging, raw_columns: Sequen
     _execute(
         warehouse,
         f"INSERT INTO {core} ({columns}) SELECT {columns} FROM staged WHERE broken IS NULL "
-        "AND NOT EXISTS (SELECT 1 FROM suspects WHERE suspects.row_key = staged.row_key) "
+        "AND row_key NOT IN (SELECT row_key FROM suspects) "
         f"UNION ALL SELECT {columns} FROM ranked WHERE copy = 1",
     )
     _execute(
@@ -270,10 +272,7 @@ def _files_of_candidates(warehouse: Warehouse) -> set[int]:
 def _refresh_events_of_orders(warehouse: Warehouse, in_batch: str, *, with_candidates: bool) -> None:
     changed = in_batch
     if with_candidates:
-        changed = (
-            f"({in_batch} OR EXISTS (SELECT 1 FROM candidates AS c WHERE c.file_id = lines.file_id "
-            "AND c.line = lines.line))"
-        )
+        changed = f"({in_batch} OR (lines.file_id, lines.line) IN (SELECT file_id, line FROM candidates))"
     _execute(warehouse, f"DELETE FROM core_events AS lines WHERE feed = 'orders' AND {changed}")
     _make(warehouse, "changed_order_lines", f"SELECT * FROM core_order_lines AS lines WHERE {changed}")
     _execute(warehouse, f"INSERT INTO core_events BY NAME (\n{sql_text('core', 'core_events_of_orders')}\n)")

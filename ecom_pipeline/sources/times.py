@@ -1,10 +1,15 @@
 """SQL that reads written times: the moment in UTC, and the day in the shop's time zone."""
 
 from dataclasses import dataclass
+from functools import cache
+
+import duckdb
 
 from ecom_pipeline.sources.profile import Reader, Shop
 from ecom_pipeline.sources.readers import literal
 
+_FIRST_YEAR, _LAST_YEAR = 1971, 2040
+_DAY = 86_400_000_000
 # hours and minutes come before an offset; a date alone may end in what looks like one
 _OFFSET = r":\d{2}([.,]\d+)?\s*([zZ]|[+-]\d{2}(:?\d{2})?)$"
 
@@ -28,7 +33,7 @@ def times_of(reader: Reader, shop: Shop, names: tuple[str, str]) -> TimeColumns:
         raise ValueError("the reader has no time")
     stamp, day = names
     zone = time.zone or shop.time_zone
-    shop_day = f"CAST({_in_zone('_utc', shop.time_zone)} AS DATE) AS {day}"
+    shop_day = f"{day_in_zone('_utc', shop.time_zone)} AS {day}"
     if time.formats == ("epoch_s",):
         return TimeColumns(
             ("TRY(make_timestamp(CAST(round(TRY_CAST(_given_time AS DOUBLE) * 1000000) AS BIGINT))) AS _utc",),
@@ -49,16 +54,47 @@ def times_of(reader: Reader, shop: Shop, names: tuple[str, str]) -> TimeColumns:
             (f"_utc AS {stamp}", shop_day),
         )
     formats = ", ".join(literal(text) for text in time.formats)
-    read = f"try_strptime(_given_time, [{formats}]) AS _local"
+    local = f"try_strptime(_given_time, [{formats}])"
     if zone == shop.time_zone:
-        return TimeColumns((read,), (f"{_from_zone('_local', zone)} AS {stamp}", f"CAST(_local AS DATE) AS {day}"))
-    utc = _from_zone("_local", zone)
-    return TimeColumns((read,), (f"{utc} AS {stamp}", f"CAST({_in_zone(utc, shop.time_zone)} AS DATE) AS {day}"))
+        return TimeColumns(
+            (f"{local} AS _local",), (f"{_from_zone('_local', zone)} AS {stamp}", f"CAST(_local AS DATE) AS {day}")
+        )
+    return TimeColumns((f"{_from_zone(local, zone)} AS _utc",), (f"_utc AS {stamp}", shop_day))
 
 
 def _from_zone(local: str, zone: str) -> str:
     return local if zone == "UTC" else f"timezone('UTC', timezone({literal(zone)}, {local}))"
 
 
-def _in_zone(utc: str, zone: str) -> str:
-    return utc if zone == "UTC" else f"timezone({literal(zone)}, timezone('UTC', {utc}))"
+def day_in_zone(utc: str, zone: str) -> str:
+    """The day of a column of moments.
+
+    Asking for the offset of each moment takes ten times as long as all else that is done with it. So it is asked for
+    only near midnight, where the day depends on it, and outside of the years whose offsets were looked through.
+    """
+    if zone == "UTC":
+        return f"CAST({utc} AS DATE)"
+    least, most = _offsets(zone)
+    of_day = f"epoch_us({utc}) % {_DAY}"
+    arms = [(f"{of_day} >= {max(0, -least)} AND {of_day} < {_DAY - max(0, most)}", 0)]
+    if least > 0:
+        arms.append((f"{of_day} >= {_DAY - least}", 1))
+    elif most < 0:
+        arms.append((f"{of_day} < {-most}", -1))
+    in_years = f"{utc} >= TIMESTAMP '{_FIRST_YEAR}-01-01' AND {utc} < TIMESTAMP '{_LAST_YEAR}-01-01'"
+    cases = " ".join(f"WHEN {in_years} AND {within} THEN CAST({utc} AS DATE) + {days}" for within, days in arms)
+    return f"CASE {cases} ELSE CAST(timezone({literal(zone)}, timezone('UTC', {utc})) AS DATE) END"
+
+
+@cache
+def _offsets(zone: str) -> tuple[int, int]:
+    """The least and the greatest offset of a zone from UTC, in microseconds; none held for less than a day."""
+    with duckdb.connect() as clock:
+        rows = clock.execute(
+            "SELECT min(away), max(away) FROM (SELECT epoch_us(timezone($zone, timezone('UTC', moment))) - "
+            f"epoch_us(moment) AS away FROM range(TIMESTAMP '{_FIRST_YEAR}-01-01', TIMESTAMP '{_LAST_YEAR}-01-01', "
+            "INTERVAL 1 DAY) AS days (moment))",
+            {"zone": zone},
+        ).fetchall()
+    ((least, most),) = rows
+    return int(least), int(most)

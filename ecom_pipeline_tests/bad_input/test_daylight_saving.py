@@ -4,9 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 
 from ecom_pipeline.settings import Settings
+from ecom_pipeline.sources.times import day_in_zone
 from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature
 from ecom_pipeline_tests.sources.shop import HEADER, ORDERS, Shop, open_shop
 
@@ -114,3 +116,20 @@ def test_a_session_logged_in_local_time_goes_over_the_hour_that_never_was(tmp_pa
         shop.ingest()
         build(shop, change.date())
         assert shop.rows("SELECT session_date, events, minutes FROM feat_sessions") == [(change.date(), 5, 80.0)]
+
+
+@pytest.mark.parametrize(
+    "zone", [*CHANGES, "UTC", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Kiritimati"]
+)
+def test_the_day_of_a_moment_is_that_of_the_clock_though_its_offset_is_asked_for_only_near_midnight(zone: str) -> None:
+    moments = (
+        "SELECT unnest(range(TIMESTAMP '2009-10-20', TIMESTAMP '2012-01-05', INTERVAL 97 MINUTE)) AS moment UNION ALL "
+        "SELECT unnest([TIMESTAMP 'infinity', NULL, TIMESTAMP '1900-01-01 23:30:00', TIMESTAMP '2100-06-01 22:30:00'])"
+    )
+    with duckdb.connect() as clock:
+        ((rows, others),) = clock.execute(
+            f"SELECT count(*), count(*) FILTER ({day_in_zone('moment', zone)} IS DISTINCT FROM "
+            f"CAST(timezone('{zone}', timezone('UTC', moment)) AS DATE)) FROM ({moments}) AS moments"
+        ).fetchall()
+    assert rows > 10_000
+    assert others == 0
