@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -135,8 +136,8 @@ class Night:
                 read = "read_parquet" if found[0].suffix == ".parquet" else "read_csv"
                 # rows that break the detected types, as every export has some, would stop it
                 options = "" if read == "read_parquet" else ", all_varchar = true, ignore_errors = true"
-                files = "[" + ", ".join(literal(str(file)) for file in found) + "]"
-                connection.execute(f"CREATE TABLE {feed} AS FROM {read}({files}{options})").fetchall()
+                listed = "[" + ", ".join(literal(str(file)) for file in found) + "]"
+                connection.execute(f"CREATE TABLE {feed} AS FROM {read}({listed}{options})").fetchall()
                 ((count,),) = connection.execute(f"SELECT count(*) FROM {feed}").fetchall()
                 rows += int(count)
             connection.close()
@@ -151,7 +152,10 @@ class Night:
         return limits
 
     def _raw(self, on: "_Opened") -> int:
-        return load_landing(on.warehouse, landing=self.home.landing, profile=on.profile, run_id="scale").rows_in
+        report = load_landing(on.warehouse, landing=self.home.landing, profile=on.profile, run_id="scale")
+        if report.refused or not report.files_loaded:
+            raise RuntimeError(f"{report.files_loaded} of {report.files_found} files loaded, refused: {report.refused}")
+        return report.rows_in
 
     def _core(self, on: "_Opened") -> int:
         return update_core(on.warehouse, profile=on.profile, run_id="scale").rows_in
@@ -226,6 +230,20 @@ def _import_what_it_needs(step: Step) -> None:
         import ecom_pipeline.steps.recommend_training  # noqa: F401
 
 
+PARQUET_PROFILE = "parquet.yaml"
+
+
+def write_parquet_profile(root: Path) -> None:
+    """The sample's profile, with Parquet files in place of CSV files."""
+    bundled = files("ecom_pipeline").joinpath("sources", "profiles", "sample.yaml").read_text(encoding="utf-8")
+    patterns = 'files: ["*.csv", "*.csv.gz"]'
+    if bundled.count(patterns) != len(FEEDS):
+        raise ValueError(f"the sample's profile has another line than {patterns} for some of its feeds")
+    (root / PARQUET_PROFILE).write_text(
+        bundled.replace(patterns, 'format: parquet\n    files: ["*.parquet"]'), encoding="utf-8"
+    )
+
+
 def measure_in_process(root: Path, step: Step, as_of: date, memory_limit: str | None) -> Measure:
     """Run a step in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--home", str(root), "--as-of", str(as_of)]
@@ -250,6 +268,8 @@ def run_size(
     plan = plan_of(events, file_format)
     exports = root / "exports"
     generate_shop(exports, plan)
+    if file_format == "parquet":
+        write_parquet_profile(root)
     last_full, last = plan.last_day - timedelta(days=1), plan.last_day
     landing = root / "landing"
     for feed in FEEDS:
@@ -306,7 +326,8 @@ def main() -> None:
     parser.add_argument("--as-of", type=date.fromisoformat, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.step:
-        settings = Settings(profile="sample", next_item_model="co_visitation", memory_limit=given.memory_limit)
+        profile = PARQUET_PROFILE if (given.home / PARQUET_PROFILE).exists() else "sample"
+        settings = Settings(profile=profile, next_item_model="co_visitation", memory_limit=given.memory_limit)
         print(json.dumps(asdict(Night(given.home, given.as_of, settings).measured(given.step))))
         return
     steps = [step for step in get_args(Step) if not (given.without_models and step in ("training", "scoring"))]

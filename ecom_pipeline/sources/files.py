@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ecom_pipeline.sources.profile import FEEDS, FileSet, SourceProfile, lookup_feed
 
 CHUNK_BYTES = 4 << 20
@@ -216,9 +218,11 @@ def fingerprint(file: LandingFile, compression: str) -> Fingerprint:
             while chunk := stream.read(CHUNK_BYTES):
                 if compression == "none":
                     running.update(chunk)
-                newlines += chunk.count(b"\n")
-                returns += chunk.count(b"\r")
-                pairs += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+                # a search for what is not there takes a tenth of the time of counting it
+                newlines += int(np.count_nonzero(np.frombuffer(chunk, dtype=np.uint8) == ord("\n")))
+                if b"\r" in chunk or last == b"\r":
+                    returns += chunk.count(b"\r")
+                    pairs += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
                 unpacked += len(chunk)
                 refuse_bomb(file, unpacked)
                 has_nul = has_nul or b"\x00" in chunk

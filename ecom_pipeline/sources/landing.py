@@ -37,7 +37,7 @@ from ecom_pipeline.sources.loading import (
 )
 from ecom_pipeline.sources.mending import MOST_PASSES, is_irregular, mended_copy, without_quotes
 from ecom_pipeline.sources.profile import FileSet, SourceProfile
-from ecom_pipeline.sources.readers import Layout, compression_and_layout
+from ecom_pipeline.sources.readers import FILE_INDEX, Layout, compression_and_layout
 from ecom_pipeline.sources.removal import remove_rows
 from ecom_pipeline.warehouse import Warehouse
 
@@ -243,16 +243,20 @@ def _refuse(
 
 
 def _batches(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
-    """Files of one source and one layout together, up to a size that one transaction carries well."""
+    """Files of one source and one layout together, up to a size that one transaction carries well.
+
+    Files with a column that hides which file a row is of are loaded one by one.
+    """
     groups: dict[tuple[str, int, Layout], list[Candidate]] = {}
     for candidate in candidates:
         source = candidate.file.source
         groups.setdefault((source.feed, source.index, candidate.layout), []).append(candidate)
-    for group in groups.values():
+    for (_, _, layout), group in groups.items():
+        most_files = 1 if FILE_INDEX in map(str.casefold, layout.columns) else BATCH_FILES
         batch: list[Candidate] = []
         for candidate in group:
             size = sum(other.file.bytes for other in batch)
-            if batch and (len(batch) >= BATCH_FILES or size + candidate.file.bytes > BATCH_BYTES):
+            if batch and (len(batch) >= most_files or size + candidate.file.bytes > BATCH_BYTES):
                 yield batch
                 batch = []
             batch.append(candidate)

@@ -3,7 +3,7 @@
 Which files are loaded together, and what becomes of those that cannot be, is landing.py's business.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -19,7 +19,7 @@ from ecom_pipeline.sources.line_numbers import RowLines, lines_of_rows
 from ecom_pipeline.sources.mending import NUL_BYTE, OPEN_QUOTE, Mended
 from ecom_pipeline.sources.profile import Lookup, Reader
 from ecom_pipeline.sources.readers import (
-    FILENAME_COLUMN,
+    FILE_COLUMN,
     ROW_COLUMN,
     TEXT_COLUMN,
     Layout,
@@ -124,12 +124,11 @@ def load_together(
     except duckdb.Error as error:  # damaged files have errors of every class
         raise CannotReadError(str(error)) from error
     of_feed = _is_of_feed(source)
-    # a batch of one file, which may be large, carries no names: comparing them would cost more than reading the rows
-    name = FILENAME_COLUMN if len(batch) > 1 else literal(str(batch[0].reads.absolute))
+    index = FILE_COLUMN if len(batch) > 1 else "0"
     counts = {
-        name: (first, rows, wanted)
-        for name, first, rows, wanted in connection.execute(
-            f"SELECT {name}, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY 1"
+        index: (first, rows, wanted)
+        for index, first, rows, wanted in connection.execute(
+            f"SELECT {index}, min(rowid), count(*), count(*) FILTER ({of_feed}) FROM incoming GROUP BY 1"
         ).fetchall()
     }
     rejected = _rejected_rows(warehouse, batch)
@@ -141,25 +140,22 @@ def load_together(
 
     add_raw_columns(warehouse, source.raw_table, layout.columns)
     _remove_raw_rows(warehouse, source, [candidate.file_id for candidate in batch if candidate.known is not None])
-    file_rows: list[tuple[str, int, int]] = []
-    irregular: list[pa.Table] = []
+    offsets: list[int] = []
+    irregular: dict[int, pa.Table] = {}
     loaded: list[ledger.Loaded] = []
     unreadable: list[tuple[int, int, str, str]] = []
     to_forget = _rows_to_forget(warehouse, source, forgotten_among) if forgotten_among is not None else {}
     forget: list[tuple[Candidate, dict[int, str], list[int]]] = []
-    for candidate in batch:
-        name = str(candidate.reads.absolute)
-        first, rows, wanted = counts.get(name, (0, 0, 0))
-        bad = rejected.get(name, [])
-        file_rows.append((name, candidate.file_id, layout.first_line - first))
+    for position, candidate in enumerate(batch):
+        first, rows, wanted = counts.get(position, (0, 0, 0))
+        bad = rejected.get(str(candidate.reads.absolute), [])
+        offsets.append(layout.first_line - first)
         lines = _lines_if_irregular(candidate, rows=rows, rejected=[row.record for row in bad])
         if lines is not None and not lines.confirmed and (len(batch) > 1 or not bad):
             # DuckDB 1.5 can pass over a bad row without a word when it reads several files at once
             raise CannotReadError(f"the {rows:,} rows that could be read are not all the rows of the file")
         if lines is not None:
-            irregular.append(
-                pa.table({"row_number": pa.array(range(first, first + rows), pa.int64()), "line": lines.of_rows})
-            )
+            irregular[position] = pa.table({"row_number": range(first, first + rows), "line": lines.of_rows})
         numbers = [row.record for row in bad] if lines is None else [int(line) for line in lines.of_rejected]
         of_people = {row: user for row, user in to_forget.items() if first <= row < first + rows}
         if of_people:
@@ -187,7 +183,8 @@ def load_together(
         raise PeopleToForgetError(forget)
     _quarantine_unreadable(warehouse, source, unreadable, run_id=run_id)
     ledger.put(warehouse, loaded, run_id=run_id)
-    _insert_raw(warehouse, source, layout, file_rows, irregular)
+    file_ids = [candidate.file_id for candidate in batch]
+    _insert_raw(warehouse, source, layout, file_ids=file_ids, offsets=offsets, irregular=irregular)
     return sum(file.rows_in for file in loaded), sum(file.rows_unreadable for file in loaded)
 
 
@@ -234,35 +231,47 @@ def _insert_raw(
     warehouse: Warehouse,
     source: Source,
     layout: Layout,
-    file_rows: list[tuple[str, int, int]],
-    irregular: list[pa.Table],
+    *,
+    file_ids: Sequence[int],
+    offsets: Sequence[int],
+    irregular: Mapping[int, pa.Table],
 ) -> None:
+    """Put the rows of `incoming` into the raw table.
+
+    Args:
+        warehouse: Where both are.
+        source: What the files are.
+        layout: Their columns.
+        file_ids: Of the files of the batch, in their order.
+        offsets: What is added to the number of a row among all rows of the batch to get its line, file by file.
+        irregular: Index of a file -> the lines of its rows, where they cannot be counted.
+    """
     connection = warehouse.connection
-    names, ids, offsets = zip(*file_rows, strict=True)
-    files = pa.table({"name": pa.array(names), "file_id": pa.array(ids, pa.int32()), "line_offset": pa.array(offsets)})
     columns = ", ".join(quoted(name) for name in layout.columns)
     values = ", ".join(f"incoming.{quoted(name)}" for name in layout.columns)
+    file = f"incoming.{FILE_COLUMN}" if len(file_ids) > 1 else "0"
+    # looked up in a list, as a join takes longer than the rest: DuckDB does not know how long a table of its own
+    # transaction is
     file_id, offset = (
-        ("batch_files.file_id", "batch_files.line_offset") if len(ids) > 1 else (str(ids[0]), str(offsets[0]))
+        f"list_extract([{', '.join(map(str, of_files))}]::BIGINT[], CAST({file} AS BIGINT) + 1)"
+        for of_files in (file_ids, offsets)
     )
-    line = f"incoming.rowid + ({offset})"
-    if source.files.format == "parquet":
-        line = f"incoming.{ROW_COLUMN} + 1"
-    join = f"JOIN batch_files ON batch_files.name = incoming.{FILENAME_COLUMN}" if len(ids) > 1 else ""
-    if irregular:
-        connection.register("batch_lines", pa.concat_tables(irregular))
-        join += " LEFT JOIN batch_lines ON batch_lines.row_number = incoming.rowid"
-        line = f"COALESCE(batch_lines.line, {line})"
-    connection.register("batch_files", files)
+    line = f"incoming.{ROW_COLUMN} + 1" if source.files.format == "parquet" else f"incoming.rowid + {offset}"
+    insert = f"INSERT INTO {source.raw_table} (_file_id, _line, {columns}) "
+    of_feed = _is_of_feed(source)
+    if not irregular:
+        connection.execute(f"{insert} SELECT {file_id}, {line}, {values} FROM incoming WHERE {of_feed}").fetchall()
+        return
+    is_irregular = f"{file} IN ({', '.join(map(str, irregular))})"
+    connection.register("batch_lines", pa.concat_tables(list(irregular.values())))
     try:
         connection.execute(
-            f"INSERT INTO {source.raw_table} (_file_id, _line, {columns}) "
-            f"SELECT {file_id}, {line}, {values} FROM incoming {join} WHERE {_is_of_feed(source)}"
+            f"{insert} SELECT {file_id}, {line}, {values} FROM incoming WHERE {of_feed} AND NOT {is_irregular} "
+            f"UNION ALL SELECT {file_id}, batch_lines.line, {values} FROM incoming "
+            f"JOIN batch_lines ON batch_lines.row_number = incoming.rowid WHERE {of_feed} AND {is_irregular}"
         ).fetchall()
     finally:
-        connection.unregister("batch_files")
-        if irregular:
-            connection.unregister("batch_lines")
+        connection.unregister("batch_lines")
 
 
 def _rejected_rows(warehouse: Warehouse, batch: Sequence[Candidate]) -> dict[str, list[_Rejected]]:

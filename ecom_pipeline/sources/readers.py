@@ -5,6 +5,7 @@ import difflib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ecom_pipeline.sources.files import (
     MAX_HEADER_BYTES,
@@ -19,9 +20,13 @@ from ecom_pipeline.sources.profile import RESERVED_RAW_COLUMNS, CsvDialect
 
 TEXT_COLUMN = "_text"
 """Raw column of JSON Lines: the line as it came."""
-FILENAME_COLUMN = "_filename"
+FILE_COLUMN = "_file"
+"""Which file of a batch a row is of, from 0."""
+FILE_INDEX = "file_index"
+"""What DuckDB calls that; a column of this name in a file hides it."""
 ROW_COLUMN = "_row"
 MAX_LINE_BYTES = 16 << 20
+USUAL_HEADER_BYTES = 16 << 10
 _PYTHON_ENCODING = {"utf-8": "utf-8-sig", "latin-1": "latin-1", "utf-16": "utf-16"}
 # JSON text may not hold this character unescaped, so that it never splits a good line.
 _NEVER_IN_JSON = "\x1f"
@@ -91,13 +96,34 @@ def _parquet_columns(file: LandingFile) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _header(file: LandingFile, dialect: CsvDialect, compression: str) -> tuple[list[str], int]:
+    for most_bytes in (USUAL_HEADER_BYTES, MAX_HEADER_BYTES):
+        try:
+            with open_unpacked(file, compression) as stream:
+                head = stream.read(most_bytes)
+        except OSError as error:
+            raise cut_short(file, error) from error
+        lines = head.decode(_PYTHON_ENCODING[dialect.encoding], errors="replace").splitlines(keepends=True)
+        # the last line may be cut off; a quote that stays open reaches to the end as well
+        is_whole = len(head) < most_bytes or most_bytes == MAX_HEADER_BYTES
+        if is_whole or (len(lines) > dialect.skip_lines + 1 and not _reaches(lines[dialect.skip_lines :], dialect)):
+            break
+    return _names_in(file, dialect, lines[dialect.skip_lines :])
+
+
+def _reaches(lines: Sequence[str], dialect: CsvDialect) -> bool:
+    """Whether the first record goes on to the last line, where it may be cut off."""
+    if not dialect.quote or len(dialect.delimiter) > 1:
+        return False
+    reader = _records(lines, dialect)
     try:
-        with open_unpacked(file, compression) as stream:
-            head = stream.read(MAX_HEADER_BYTES)
-    except OSError as error:
-        raise cut_short(file, error) from error
-    lines = head.decode(_PYTHON_ENCODING[dialect.encoding], errors="replace").splitlines(keepends=True)
-    lines = lines[dialect.skip_lines :]
+        next(reader)
+    except csv.Error:
+        return True
+    return reader.line_num >= len(lines)
+
+
+def _names_in(file: LandingFile, dialect: CsvDialect, lines: Sequence[str]) -> tuple[list[str], int]:
+    """Names of the columns, and on how many lines they stand."""
     if not lines:
         raise FileRefusedError(
             f"{file.path}: line {dialect.skip_lines + 1}: the file has no header; "
@@ -105,12 +131,7 @@ def _header(file: LandingFile, dialect: CsvDialect, compression: str) -> tuple[l
         )
     if len(dialect.delimiter) > 1:
         return [name.strip() for name in lines[0].rstrip("\r\n").split(dialect.delimiter)], 1
-    reader = csv.reader(
-        io.StringIO("".join(lines), newline=""),
-        delimiter=dialect.delimiter,
-        quotechar=dialect.quote,
-        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
-    )
+    reader = _records(lines, dialect)
     try:
         names = next(reader)
     except (csv.Error, StopIteration) as error:
@@ -124,6 +145,15 @@ def _header(file: LandingFile, dialect: CsvDialect, compression: str) -> tuple[l
     return [name.strip() for name in names], reader.line_num
 
 
+def _records(lines: Sequence[str], dialect: CsvDialect) -> Any:
+    return csv.reader(
+        io.StringIO("".join(lines), newline=""),
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+    )
+
+
 def _checked_columns(file: LandingFile, found: Sequence[str], *, line: int | None) -> tuple[str, ...]:
     """The file's columns, each with a name of its own.
 
@@ -134,7 +164,7 @@ def _checked_columns(file: LandingFile, found: Sequence[str], *, line: int | Non
     unique: dict[str, str] = {}
     for position, name in enumerate(found, start=1):
         plain = name.replace("\x00", "") or f"column_{position}"
-        if plain.casefold() in RESERVED_RAW_COLUMNS | {TEXT_COLUMN, FILENAME_COLUMN, ROW_COLUMN}:
+        if plain.casefold() in RESERVED_RAW_COLUMNS | {TEXT_COLUMN, FILE_COLUMN, ROW_COLUMN}:
             raise FileRefusedError(f"{where}a column is called {plain!r}, a name of the pipeline itself; rename it")
         if plain.casefold() in unique:
             if plain.casefold() in needed:
@@ -170,19 +200,18 @@ def _listed(names: list[str]) -> str:
 def read_statement(files: Sequence[LandingFile], layout: Layout, *, rejects: str) -> tuple[str, list[str]]:
     """SELECT that reads a batch of files of one source and layout, and its one parameter, the list of paths.
 
-    Its columns are those of the layout as text, `_filename` where there are several files, and for Parquet `_row` (from
-    0). Rows keep the order of the files and of the lines in them. Rows that cannot be parsed go to the temporary tables
+    Its columns are those of the layout as text, `_file` where there are several files, and for Parquet `_row` (from 0).
+    Rows keep the order of the files and of the lines in them. Rows that cannot be parsed go to the temporary tables
     `<rejects>_errors` and `<rejects>_scans`.
     """
     source = files[0].source
     paths = [glob_escaped(str(file.absolute)) for file in files]
-    several = len(files) > 1
+    file = f"{FILE_INDEX} AS {FILE_COLUMN}, " if len(files) > 1 else ""
     if source.files.format == "parquet":
-        names_it = f"filename AS {FILENAME_COLUMN}, " if several else ""
         columns = ", ".join(f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" for name in layout.columns)
         return (
-            f"SELECT {columns}, {names_it}file_row_number AS {ROW_COLUMN} "
-            "FROM read_parquet(?, filename = true, file_row_number = true, hive_partitioning = false)"
+            f"SELECT {columns}, {file}file_row_number AS {ROW_COLUMN} "
+            "FROM read_parquet(?, file_row_number = true, hive_partitioning = false)"
         ), paths
     if source.files.format == "jsonl":
         dialect = CsvDialect(delimiter=_NEVER_IN_JSON, quote=None, escape=None, header=False)
@@ -200,14 +229,15 @@ def read_statement(files: Sequence[LandingFile], layout: Layout, *, rejects: str
         "encoding": literal(dialect.encoding),
         "columns": "{" + columns + "}",
         "nullstr": f"[{nulls}]",
-        "filename": literal(FILENAME_COLUMN) if several else "false",
+        "filename": "false",
         "max_line_size": str(MAX_LINE_BYTES),
         "store_rejects": "true",
         "rejects_table": literal(f"{rejects}_errors"),
         "rejects_scan": literal(f"{rejects}_scans"),
         "hive_partitioning": "false",
     }
-    return f"SELECT * FROM read_csv(?, {', '.join(f'{key} = {value}' for key, value in options.items())})", paths
+    listed = ", ".join(f"{key} = {value}" for key, value in options.items())
+    return f"SELECT {file}* FROM read_csv(?, {listed})", paths
 
 
 def glob_escaped(path: str) -> str:

@@ -55,7 +55,7 @@ def _columns() -> list[Case]:
     wide = [line + ",x" * 500 + "\n" for line in TEXT.strip().split("\n")]
     cases.append(both_good("columns", "five hundred more", "".join(wide).replace(",x", ",").encode()))
     cases.append(both_good("columns", "blanks in the header", (HEADER.replace(",", " , ") + FIRST + LAST).encode()))
-    for name in ("_line", "_file_id", "_text", "_filename", "_row"):
+    for name in ("_line", "_file_id", "_text", "_file", "_row"):
         header = HEADER.rstrip() + f",{name}\n"
         cases.append(refused("columns", f"{name} is ours", header.encode(), "a name of the pipeline itself"))
     for mark in (";", "\t", "|", "^", ":"):

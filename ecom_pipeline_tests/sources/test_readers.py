@@ -43,6 +43,53 @@ def test_text_files_are_read_however_they_are_packed_and_ended(shop: Shop, name:
     assert [(row[3], row[-1]) for row in shop.core()] == [("apple", 2), ("bread", 3)]
 
 
+@pytest.mark.parametrize("name", ["file_index", "File_Index", "filename"])
+def test_a_column_that_is_called_as_what_tells_the_files_apart_is_read_like_any_other(shop: Shop, name: str) -> None:
+    header = HEADER.rstrip() + f",{name}\n"
+    shop.write("orders/a.csv", header + GOOD.rstrip() + ",1\n")
+    shop.write("orders/b.csv", header)
+    shop.write("orders/c.csv", header + GOOD.rstrip() + ",0\n" + BREAD.rstrip() + ",7\n" + BREAD.rstrip() + ",7\n")
+    report, _ = shop.ingest()
+    assert (report.files_loaded, report.rows_in, report.refused) == (3, 4, ())
+    raw = shop.rows(
+        f'SELECT path, _line, "{name}" FROM raw_orders JOIN ingest_files ON file_id = _file_id ORDER BY ALL'
+    )
+    assert raw == [
+        ("orders/a.csv", 2, "1"),
+        ("orders/c.csv", 2, "0"),
+        ("orders/c.csv", 3, "7"),
+        ("orders/c.csv", 4, "7"),
+    ]
+    assert shop.is_conserved()
+
+
+def test_regular_irregular_and_empty_files_of_one_batch_keep_their_lines(shop: Shop) -> None:
+    shop.write("orders/a.csv", HEADER + GOOD + BREAD)
+    shop.write("orders/b.csv", HEADER + '5,ann,"figs\nripe",1,3.00,2024-01-05\n' + "6,ann,corn,1,3.00,2024-01-05\n")
+    shop.write("orders/c.csv", HEADER)
+    shop.write("orders/d.csv", HEADER + "7,ann,dates,1,3.00,2024-01-05\n\n8,ann,eggs,1,3.00,2024-01-05\n")
+    shop.write("orders/e.csv", HEADER + "9,ann,grapes,1,3.00,2024-01-05\n")
+    report, _ = shop.ingest()
+    assert (report.files_loaded, report.rows_in) == (5, 7)
+    raw = shop.rows(
+        "SELECT path, _line, qty FROM raw_orders JOIN ingest_files ON file_id = _file_id ORDER BY path, _line"
+    )
+    assert [(path[-5], line) for path, line, _ in raw] == [
+        ("a", 2), ("a", 3), ("b", 2), ("b", 4), ("d", 2), ("d", 4), ("e", 2)
+    ]  # fmt: skip
+    assert shop.is_conserved()
+
+
+def test_a_header_that_is_longer_than_what_is_usually_looked_at_is_read_to_its_end(shop: Shop) -> None:
+    many = [f"column {number} with a name that is rather long" for number in range(1_000)]
+    shop.write("orders/a.csv", ",".join([HEADER.rstrip(), *many]) + "\n" + GOOD.rstrip() + "," * len(many) + "\n")
+    quoted = '"' + "a name of\nmany lines\n" * 2_000 + '"'
+    shop.write("orders/b.csv", f"{HEADER.rstrip()},{quoted}\n{BREAD.rstrip()},x\n")
+    report, _ = shop.ingest()
+    assert (report.files_loaded, report.rows_in, report.refused) == (2, 2, ())
+    assert [(row[3], row[-1]) for row in shop.core()] == [("apple", 2), ("bread", 4_002)]
+
+
 def test_rows_keep_their_line_behind_line_breaks_in_quotes_blank_lines_and_bad_rows(shop: Shop) -> None:
     lines = [
         HEADER.rstrip(),  # line 1
