@@ -155,7 +155,7 @@ def load_together(
             # DuckDB 1.5 can pass over a bad row without a word when it reads several files at once
             raise CannotReadError(f"the {rows:,} rows that could be read are not all the rows of the file")
         if lines is not None:
-            irregular[position] = pa.table({"row_number": range(first, first + rows), "line": lines.of_rows})
+            irregular[position] = _numbered(first, lines)
         numbers = [row.record for row in bad] if lines is None else [int(line) for line in lines.of_rejected]
         of_people = {row: user for row, user in to_forget.items() if first <= row < first + rows}
         if of_people:
@@ -225,6 +225,12 @@ def _user_expressions(source: Source) -> list[str]:
         return []
     joined = any(parts[0] in files.joins for parts in checked_expression(user).columns)
     return [] if joined else [user]
+
+
+def _numbered(first: int, lines: RowLines) -> pa.Table:
+    """The lines of a file's rows, by the number of the row among all rows of the batch."""
+    numbers = range(first, first + len(lines.of_rows))
+    return pa.table({"row_number": pa.array(numbers, pa.int64()), "line": pa.array(lines.of_rows, pa.int64())})
 
 
 def _insert_raw(

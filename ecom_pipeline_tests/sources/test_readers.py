@@ -69,8 +69,9 @@ def test_regular_irregular_and_empty_files_of_one_batch_keep_their_lines(shop: S
     shop.write("orders/c.csv", HEADER)
     shop.write("orders/d.csv", HEADER + "7,ann,dates,1,3.00,2024-01-05\n\n8,ann,eggs,1,3.00,2024-01-05\n")
     shop.write("orders/e.csv", HEADER + "9,ann,grapes,1,3.00,2024-01-05\n")
+    shop.write("orders/f.csv", HEADER + "\n\n")
     report, _ = shop.ingest()
-    assert (report.files_loaded, report.rows_in) == (5, 7)
+    assert (report.files_loaded, report.rows_in) == (6, 7)
     raw = shop.rows(
         "SELECT path, _line, qty FROM raw_orders JOIN ingest_files ON file_id = _file_id ORDER BY path, _line"
     )
