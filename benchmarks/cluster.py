@@ -5,7 +5,8 @@
                                                                          # a third of all orders
     python -m benchmarks.cluster --events 1e5 --workers 2 --kill         # a worker killed in the middle of every table
 
-All tables are compared, row by row. Each run of the cluster begins with an empty storage root, so that the export of
+All tables are compared, row by row. Seconds by the clock depend on who else is busy, CPU seconds of the workers (in
+brackets) and of DuckDB do less. Each run of the cluster begins with an empty storage root, so that the export of
 the core tables is part of the first tables that read them. Needs the extra spark and Java 17.
 """
 
@@ -14,7 +15,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 TABLES = (*FEATURE_ORDER, *TRAJECTORY_ORDER)
+Measured = dict[str, tuple[float, float]]
+"""Table -> seconds by the clock, and of CPU."""
 OPTIONS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -80,9 +83,8 @@ def generated(folder: Path, events: int) -> Iterator[Bench]:
         yield Bench(warehouse, profile, settings, plan.last_day - timedelta(days=1))
 
 
-def skew(bench: Bench, count: int) -> None:
+def skew(warehouse: Warehouse, count: int) -> None:
     """Give one user `count` events more, and put one item into every third order."""
-    warehouse = bench.warehouse
     first = warehouse.scalar("SELECT min(event_ts) FROM core_events")
     span = int(warehouse.scalar("SELECT date_diff('second', min(event_ts), max(event_ts)) FROM core_events"))
     rows = warehouse.scalar("SELECT count(*) FROM core_events")
@@ -98,9 +100,9 @@ def skew(bench: Bench, count: int) -> None:
             "file_id": "(SELECT max(file_id) + 1 FROM core_events)",
             "line": "k",
         },
-        f"(SELECT e.*, r.k FROM range({count}) AS r(k) JOIN "
-        "(SELECT *, row_number() OVER () - 1 AS place FROM core_events) AS e "
-        f"ON e.place = r.k % {rows})",
+        # The place is a column of its own: an expression over a table function is joined by trying all pairs.
+        f"(SELECT e.*, r.k FROM (SELECT range AS k, range % {rows} AS place FROM range({count})) AS r "
+        "JOIN (SELECT *, row_number() OVER () - 1 AS place FROM core_events) AS e ON e.place = r.place)",
     )
     _insert(
         warehouse,
@@ -149,6 +151,20 @@ def wait_for_executors(spark: "SparkSession", count: int) -> None:
         time.sleep(0.1)
 
 
+def cpu_of(cluster: LocalCluster) -> float:
+    """CPU seconds so far of the cluster's workers and their executors, all that are alive."""
+    groups = {worker.pid for worker in cluster.workers}
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        if int(fields[2]) in groups:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Killer(threading.Thread):
     """Kills a worker as soon as tasks are at work."""
 
@@ -172,21 +188,29 @@ class Killer(threading.Thread):
 
 
 def killed_in_each(bench: Bench, folder: Path, expected: dict[str, pa.Table], memory: str) -> None:
-    """Every table while one of two workers is killed in the middle of it; a new one takes its place before the next."""
+    """Each table while one of two workers is killed in the middle of it; a new one takes its place before the next."""
     print("| table | struck | seconds | differences |\n|---|---|---|---|")
+    struck = 0
     with on_cluster(bench, folder, workers=2, memory=memory) as (warehouse, cluster, spark):
-        for number, name in enumerate(TABLES):
-            killer = Killer(cluster, spark, number)  # the oldest that lives
+        for name, rows in expected.items():
+            killer = Killer(cluster, spark, struck)  # the oldest that lives
             killer.start()
             seconds = bench.build(name, warehouse)
             killer.stopped = True
             killer.join()
-            found = differences(contracts.table(name), expected[name], bench.rows(name))
+            found = differences(contracts.table(name), rows, bench.rows(name))
             print(f"| {name} | {killer.struck} | {seconds:.1f} | {found or 'none'} |", flush=True)
             if killer.struck:
+                struck += 1
                 cluster.add_worker(cores=1, memory=memory)
                 cluster.wait_for_workers(2)
                 wait_for_executors(spark, 2)
+
+
+def shown(measured: Iterable[tuple[float, float]]) -> str:
+    """Seconds by the clock and, in brackets, of CPU."""
+    clock, cpu = zip(*measured, strict=True)
+    return f"{sum(clock):.1f} ({sum(cpu):.1f})"
 
 
 def main() -> None:
@@ -197,32 +221,42 @@ def main() -> None:
     parser.add_argument("--memory", default="2g", help="of each worker's executor")
     parser.add_argument("--skew", type=float, default=0, help="events of one user, and an item in a third of orders")
     parser.add_argument("--kill", action="store_true", help="kill a worker in the middle of every table")
+    parser.add_argument(
+        "--tables", nargs="+", choices=TABLES, default=TABLES, help="made by the cluster; DuckDB makes all"
+    )
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="cluster-") as scratch,
         generated(Path(scratch), int(given.events)) as bench,
     ):
         if given.skew:
-            skew(bench, int(given.skew))
+            skew(bench.warehouse, int(given.skew))
         events = bench.warehouse.scalar("SELECT count(*) FROM core_events")
         print(f"{events:,} events; load {os.getloadavg()[0]:.1f}", flush=True)
-        seconds = {"DuckDB": {name: bench.build(name, bench.warehouse) for name in TABLES}}
-        expected = {name: bench.rows(name) for name in TABLES}
+        measured: Measured = {}
+        for name in TABLES:
+            cpu = time.process_time()
+            measured[name] = bench.build(name, bench.warehouse), time.process_time() - cpu
+        seconds = {"DuckDB": measured}
+        expected = {name: bench.rows(name) for name in given.tables}
         if given.kill:
             killed_in_each(bench, Path(scratch), expected, given.memory)
             return
         found = []
         for workers in given.workers:
-            with on_cluster(bench, Path(scratch), workers=workers, memory=given.memory) as (warehouse, _, _):
+            with on_cluster(bench, Path(scratch), workers=workers, memory=given.memory) as (warehouse, cluster, _):
                 measured = {}
-                for name in TABLES:
-                    measured[name] = bench.build(name, warehouse)
+                for name in given.tables:
+                    cpu = cpu_of(cluster)
+                    measured[name] = bench.build(name, warehouse), cpu_of(cluster) - cpu
                     found += differences(contracts.table(name), expected[name], bench.rows(name))
                 seconds[f"{workers} workers"] = measured
         print(f"\n| table | {' | '.join(seconds)} |\n|---|{'---|' * len(seconds)}")
-        for name in TABLES:
-            print(f"| {name} | {' | '.join(f'{measured[name]:.1f}' for measured in seconds.values())} |")
-        print(f"| all | {' | '.join(f'{sum(measured.values()):.1f}' for measured in seconds.values())} |")
+        for name in given.tables:
+            print(f"| {name} | {' | '.join(shown([measured[name]]) for measured in seconds.values())} |")
+        print(
+            f"| all | {' | '.join(shown([measured[name] for name in given.tables]) for measured in seconds.values())} |"
+        )
         print(f"\ndifferences: {found or 'none'}; load {os.getloadavg()[0]:.1f}")
 
 

@@ -98,8 +98,9 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--positions", type=int, nargs="+", default=[1_024, 4_096], help="events a batch, of all")
-    parser.add_argument("--windows", type=int, nargs="+", default=[64, 512], help="windows a batch, of all")
+    parser.add_argument("--positions", type=int, nargs="*", default=[1_024, 4_096], help="events a batch, of all")
+    parser.add_argument("--windows", type=int, nargs="*", default=[64, 512], help="windows a batch, of all")
+    parser.add_argument("--steps", type=int, nargs=2, default=STEPS, help="of the shorter and of the longer training")
     given = parser.parse_args()
     for workers in given.workers:
         for positions in given.positions:
@@ -112,7 +113,7 @@ def main() -> None:
         for windows in given.windows:
             row = measured(
                 lambda folder, amount, n=windows, w=workers: sales_job(folder, amount, windows=n, workers=w),  # type: ignore[misc]
-                STEPS,
+                (given.steps[0], given.steps[1]),
                 workers,
             )
             print(f"sales, {windows} windows a batch, {workers} workers: {row}", flush=True)

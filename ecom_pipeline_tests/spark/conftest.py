@@ -15,20 +15,23 @@ from ecom_pipeline.spark.session import spark_session
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-ON_A_CLUSTER = (pytest.mark.spark, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+WARNINGS_OF_A_CLUSTER = "ignore:unclosed <socket:ResourceWarning"
+ON_A_CLUSTER = (pytest.mark.spark, pytest.mark.filterwarnings(WARNINGS_OF_A_CLUSTER))
 REQUIRED = "ECOM_REQUIRE_SPARK"
-# Compiling code for a stage pays for large data; tests have small.
+# Compiling code for a stage pays for large data; most tests have small.
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-OPTIONS = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.driver.extraJavaOptions": QUICK_START,
-    "spark.executor.extraJavaOptions": QUICK_START,
+OPTIONS_OF_LARGE_DATA = {
     "spark.sql.shuffle.partitions": "2",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.memory": "1g",
     "spark.executor.memory": "768m",
+}
+OPTIONS = OPTIONS_OF_LARGE_DATA | {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": QUICK_START,
+    "spark.executor.extraJavaOptions": QUICK_START,
 }
 
 
@@ -54,9 +57,15 @@ def cluster(extra_spark: None) -> Iterator[LocalCluster]:
 
 
 @pytest.fixture(scope="module")
-def spark(cluster: LocalCluster) -> "Iterator[SparkSession]":
+def spark_options() -> dict[str, str]:
+    """Options of the module's session; a module with large data has others."""
+    return OPTIONS
+
+
+@pytest.fixture(scope="module")
+def spark(cluster: LocalCluster, spark_options: dict[str, str]) -> "Iterator[SparkSession]":
     """A session of that cluster; it has all its cores until the module ends."""
-    with spark_session(cluster.url, options=OPTIONS) as session:
+    with spark_session(cluster.url, options=spark_options) as session:
         yield session
 
 
