@@ -224,8 +224,10 @@ class _Opened:
 
 
 def _import_what_it_needs(step: Step) -> None:
+    if step == "features":
+        import holidays.countries  # noqa: F401
     if step == "validation of core":
-        import great_expectations.expectations  # noqa: F401
+        import ecom_pipeline.quality.expectations
     if step in ("training", "scoring"):
         import ecom_pipeline.steps.recommend_training  # noqa: F401
 

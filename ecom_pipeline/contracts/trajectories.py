@@ -191,6 +191,33 @@ PATH_SEQUENCES = Table(
     published_as="path_sequences",
 )
 
+CONVERSIONS_DAILY = Table(
+    name="conversions_daily",
+    layer="marts",
+    meaning="First purchases after the first view, by the day of the purchase and the days since the view, for the "
+    "days of the period.",
+    columns=(
+        Column("date", "DATE", "Day of the purchase in the shop's time zone.", nullable=False),
+        Column(
+            "measure",
+            "VARCHAR",
+            "product: a user's first view of a product and first purchase of it; user: of anything.",
+            nullable=False,
+        ),
+        *_GROUP,
+        Column("same_session", "BOOLEAN", "Whether view and purchase were in one session.", nullable=False),
+        Column("days", "INTEGER", "Days from view to purchase.", nullable=False),
+        Column("conversions", "BIGINT", "Such purchases.", nullable=False),
+    ),
+    key=("date", "measure", "level", "series_id", "same_session", "days"),
+    rules=(
+        OneOf("measure", CONVERSION_MEASURES),
+        OneOf("level", ("total", "category")),
+        Between("days", minimum=0),
+        Between("conversions", minimum=1),
+    ),
+)
+
 TIME_TO_CONVERT = Table(
     name="time_to_convert",
     layer="marts",
@@ -335,6 +362,7 @@ TRAJECTORY_TABLES = (
     TRANSITIONS_DAILY,
     PATH_TRANSITIONS,
     PATH_SEQUENCES,
+    CONVERSIONS_DAILY,
     TIME_TO_CONVERT,
     COHORT_RETENTION,
     USER_RFM,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ecom_pipeline.contracts import table
 
-BUCKET = "CAST(hash(user_id) % 64 AS INTEGER)"
+BUCKET = "CAST(hash(user_id) & 63 AS INTEGER)"
 """Which of the stamps of a day a user's rows count for: a late row touches few users of its day."""
 
 
@@ -25,14 +25,15 @@ class ByUser:
     along: str
     """Column of the table and of `source` that grows along a user's history."""
     touched: str
-    """Query of `user_id`, `day`: users who have, or had, rows of `changed_days`."""
+    """Query of `user_id`, `day`: users who have, or had, rows of `changed_days`, of which `:first_day` is the first."""
     starts: str
     """Query of `user_id`, `made_from` and `read_from`: for each of `touched_users`, whose rows before `day` are as they
     were, the place from which the table's rows give way, and that from which `source` is read, which may lie before
-    it; and how much is added to each of `numbers`, which the SQL counts from 1 where it begins to read."""
+    it; and how much is added to each of `numbers`, which the SQL counts from 1 where it begins to read. Users of whom
+    no row gives way or comes may be left out."""
     stamps: str
-    """Query of `day`, `bucket`, `stamp`, `reach`, `first_at`, `last_at` of the rows of `source` up to `:as_of`: equal
-    stamps, equal rows; times of the day's first and last row, where not known from a table that it is made from."""
+    """Query of `day`, `bucket`, `stamp`, `reach` of the rows of `source` up to `:as_of`: equal stamps, equal rows; of a
+    table that is made from none of PARTS also `first_at` and `last_at`, the times of the day's first and last row."""
     numbers: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
     """Tables of PARTS whose stamps are read."""
@@ -40,9 +41,9 @@ class ByUser:
 
 @dataclass(frozen=True, slots=True)
 class ByDay:
-    """How a table is made from a day on: `:since` of its SQL, its rows being of days (`date`).
+    """How a table is made from a day on: `:since` of its SQL, its rows being of days or longer periods.
 
-    A row of a day is made from events of it, or from sessions that begin on it or up to `days_ahead` (a parameter)
+    A row is made from events of its days, or from sessions that begin on them or up to `days_ahead` (a parameter)
     later. What users did before a day, and the sessions that ended before it, stay as they are when only later days
     change.
     """
@@ -53,25 +54,31 @@ class ByDay:
     days_ahead: str | None = None
     days_kept: str | None = None
     """Parameter: the days up to the night that the table holds; None: all."""
+    made_anew: str = "date >= :since"
+    """Condition of the rows that the SQL makes for `:since`."""
 
 
-# The category of a product counts from the first day on which somebody did something with it. The day of a session's
-# last event is one of the shop's time zone, ended_at is UTC.
-_OF_SESSIONS = """
-SELECT
-  day, 0 AS bucket, string_agg(stamp, ' and ' ORDER BY stamp) AS stamp, min(reach) AS reach,
-  CAST(NULL AS TIMESTAMP) AS first_at, CAST(NULL AS TIMESTAMP) AS last_at
-FROM (
-  SELECT day, CAST(sum(hash(bucket, stamp)) AS VARCHAR) AS stamp, CAST(NULL AS DATE) AS reach
-  FROM feature_days WHERE table_name = 'feat_user_events' GROUP BY day
-  UNION ALL
-  SELECT first_seen, CAST(sum(hash(item_id, category)) AS VARCHAR), NULL
-  FROM feat_items WHERE first_seen IS NOT NULL GROUP BY first_seen
-  UNION ALL
-  SELECT CAST(ended_at AS DATE) + 1, NULL, min(session_date) FROM feat_sessions GROUP BY ALL
-) AS of_days
+_OF_DAYS = """
+SELECT day, 0 AS bucket, string_agg(stamp, ' and ' ORDER BY stamp) AS stamp, min(reach) AS reach
+FROM ({}) AS of_days
 GROUP BY day
 """
+_USER_EVENTS = """
+  SELECT day, CAST(sum(hash(bucket, stamp)) AS VARCHAR) AS stamp, CAST(NULL AS DATE) AS reach
+  FROM feature_days WHERE table_name = 'feat_user_events' GROUP BY day
+"""
+# The category of a product counts from the first day on which somebody did something with it.
+_CATEGORIES = """
+  SELECT first_seen, CAST(sum(hash(item_id, category)) AS VARCHAR), NULL
+  FROM feat_items WHERE first_seen IS NOT NULL GROUP BY first_seen
+"""
+# The day of a session's last event is one of the shop's time zone, ended_at is UTC.
+_REACHES = """
+  SELECT CAST(ended_at AS DATE) + 1, NULL, min(session_date) FROM feat_sessions GROUP BY ALL
+"""
+OF_USER_EVENTS = _OF_DAYS.format(_USER_EVENTS)
+OF_CATEGORIES = _OF_DAYS.format(f"{_USER_EVENTS} UNION ALL {_CATEGORIES}")
+OF_SESSIONS = _OF_DAYS.format(f"{_USER_EVENTS} UNION ALL {_CATEGORIES} UNION ALL {_REACHES}")
 
 PARTS: Mapping[str, ByUser | ByDay] = {
     "feat_user_events": ByUser(
@@ -84,19 +91,18 @@ PARTS: Mapping[str, ByUser | ByDay] = {
             SELECT user_id, day FROM feat_user_events JOIN changed_days ON event_date = day AND {BUCKET} = bucket""",
         # what comes first is told by what came before it, so that the user's last day before is read as well
         starts="""
-            SELECT
-              user_id, day AS made_from, coalesce(max(event_date), day) AS read_from,
-              coalesce(max_by(position, event_date), 0) AS position,
-              coalesce(max_by(session_number, event_date), 0) AS session_number
-            FROM (
-              SELECT
-                t.user_id, t.day, e.event_date, min(e.position) - 1 AS position,
-                min(e.session_number) - 1 AS session_number
+            WITH last_days AS (
+              SELECT t.user_id, t.day, max(e.event_date) AS last_day
               FROM touched_users AS t
               LEFT JOIN feat_user_events AS e ON t.user_id = e.user_id AND e.event_date < t.day
-              GROUP BY t.user_id, t.day, e.event_date
-            ) AS days_before
-            GROUP BY user_id, day""",
+              GROUP BY t.user_id, t.day
+            )
+            SELECT
+              d.user_id, d.day AS made_from, coalesce(d.last_day, d.day) AS read_from,
+              coalesce(min(e.position) - 1, 0) AS position, coalesce(min(e.session_number) - 1, 0) AS session_number
+            FROM last_days AS d
+            LEFT JOIN feat_user_events AS e ON d.user_id = e.user_id AND d.last_day = e.event_date
+            GROUP BY d.user_id, d.day, d.last_day""",
         numbers=("position", "session_number"),
         stamps=f"""
             SELECT
@@ -106,14 +112,7 @@ PARTS: Mapping[str, ByUser | ByDay] = {
             FROM core_events WHERE event_date <= :as_of GROUP BY ALL""",
     ),
     # the stamps of user events are of all rows, whether the user is known or not
-    "feat_item_clicks": ByDay(
-        stamps="""
-            SELECT
-              day, 0 AS bucket, CAST(sum(hash(bucket, stamp)) AS VARCHAR) AS stamp, CAST(NULL AS DATE) AS reach,
-              CAST(NULL AS TIMESTAMP) AS first_at, CAST(NULL AS TIMESTAMP) AS last_at
-            FROM feature_days WHERE table_name = 'feat_user_events' GROUP BY day""",
-        made_from=("feat_user_events",),
-    ),
+    "feat_item_clicks": ByDay(stamps=OF_USER_EVENTS, made_from=("feat_user_events",)),
     "feat_sessions": ByUser(
         source="feat_user_events",
         along="session_number",
@@ -121,29 +120,41 @@ PARTS: Mapping[str, ByUser | ByDay] = {
             SELECT user_id, day FROM feat_user_events JOIN changed_days ON event_date = day AND {BUCKET} = bucket
             UNION ALL
             SELECT user_id, day FROM feat_sessions JOIN changed_days
-            ON {BUCKET} = bucket AND day >= session_date AND day <= CAST(ended_at AS DATE) + 1""",
-        # the last session before the day may go on
+            ON {BUCKET} = bucket AND day >= session_date AND day <= CAST(ended_at AS DATE) + 1
+            WHERE ended_at >= :first_day - INTERVAL 1 DAY""",
+        # sessions that have, or had, events of the day or later
         starts="""
-            SELECT
-              t.user_id, coalesce(max(e.session_number), 1) AS made_from,
-              coalesce(max(e.session_number), 1) AS read_from
-            FROM touched_users AS t
-            LEFT JOIN feat_user_events AS e ON t.user_id = e.user_id AND e.event_date < t.day
-            GROUP BY t.user_id""",
+            SELECT user_id, min(session_number) AS made_from, min(session_number) AS read_from
+            FROM (
+              SELECT t.user_id, e.session_number
+              FROM touched_users AS t
+              JOIN feat_user_events AS e ON t.user_id = e.user_id AND e.event_date >= t.day
+              WHERE e.event_date >= :first_day
+              UNION ALL
+              SELECT t.user_id, s.session_number
+              FROM touched_users AS t
+              JOIN feat_sessions AS s ON t.user_id = s.user_id AND CAST(s.ended_at AS DATE) + 1 >= t.day
+              WHERE s.ended_at >= :first_day - INTERVAL 1 DAY
+            ) AS sessions
+            GROUP BY user_id""",
         stamps="""
-            SELECT
-              day, bucket, stamp, CAST(NULL AS DATE) AS reach, CAST(NULL AS TIMESTAMP) AS first_at,
-              CAST(NULL AS TIMESTAMP) AS last_at
+            SELECT day, bucket, stamp, CAST(NULL AS DATE) AS reach
             FROM feature_days WHERE table_name = 'feat_user_events'""",
         made_from=("feat_user_events",),
     ),
     "funnel_daily": ByDay(
-        stamps=_OF_SESSIONS, made_from=("feat_user_events", "feat_sessions"), days_ahead="conversion_window_days"
+        stamps=OF_SESSIONS, made_from=("feat_user_events", "feat_sessions"), days_ahead="conversion_window_days"
     ),
     "session_paths": ByDay(
-        stamps=_OF_SESSIONS, made_from=("feat_user_events", "feat_sessions"), days_kept="trajectory_days"
+        stamps=OF_SESSIONS, made_from=("feat_user_events", "feat_sessions"), days_kept="trajectory_days"
     ),
     "transitions_daily": ByDay(
-        stamps=_OF_SESSIONS, made_from=("feat_user_events", "feat_sessions"), days_kept="trajectory_days"
+        stamps=OF_SESSIONS, made_from=("feat_user_events", "feat_sessions"), days_kept="trajectory_days"
+    ),
+    "conversions_daily": ByDay(stamps=OF_CATEGORIES, made_from=("feat_user_events",), days_kept="trajectory_days"),
+    "cohort_retention": ByDay(
+        stamps=OF_USER_EVENTS,
+        made_from=("feat_user_events",),
+        made_anew="period_start >= CAST(date_trunc(grain, CAST(:since AS DATE)) AS DATE)",
     ),
 }

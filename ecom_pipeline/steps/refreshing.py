@@ -45,12 +45,7 @@ def refresh(warehouse: Warehouse, declared: Table, parameters: Mapping[str, Any]
         else:
             made_with = _fingerprint(warehouse, declared, parts, {**parameters, **whole})
             made = _make_part(warehouse, declared, parts, parameters, whole, as_of=as_of, made_with=made_with)
-        for name in (
-            "stamps_now",
-            "changed_days",
-            "touched_users",
-            "starts",
-        ):  # a rollback does it too
+        for name in ("stamps_now", "changed_days", "touched_users", "starts"):  # a rollback does it too
             warehouse.run(f"DROP TABLE IF EXISTS temp.{name}")
         rows = int(warehouse.scalar(f"SELECT count(*) FROM {declared.name}"))
         _note(warehouse, declared, as_of=as_of, rows=rows, made=made, made_with=made_with)
@@ -99,20 +94,24 @@ def _make_everything(warehouse: Warehouse, declared: Table, whole: Mapping[str, 
 
 def _make_users(warehouse: Warehouse, declared: Table, parts: ByUser, whole: Mapping[str, Any], *, as_of: date) -> str:
     """Make anew the rows of touched users from the first changed day on; what it was, in words."""
+    days = {"as_of": as_of, "first_day": warehouse.scalar("SELECT min(day) FROM changed_days")}
+    if days["first_day"] is None:
+        return "nothing, as no row changed"
     touched = f"SELECT user_id, min(day) AS day FROM ({parts.touched}) AS rows_of_days GROUP BY user_id"
-    _make(warehouse, "touched_users", touched, {"as_of": as_of})
-    _make(warehouse, "starts", parts.starts, {})
-    users, days = warehouse.rows(
-        "SELECT (SELECT count(*) FROM starts), (SELECT count(DISTINCT day) FROM changed_days)"
+    _make(warehouse, "touched_users", touched, days)
+    _make(warehouse, "starts", parts.starts, days)
+    users, changed, earliest = warehouse.rows(
+        "SELECT count(*), (SELECT count(DISTINCT day) FROM changed_days), min(made_from) FROM starts"
     )[0]
     if not users:
-        return "nothing, as no row changed"
+        return "nothing, as rows of no user changed"
     name, along = declared.name, parts.along
     rows = int(warehouse.scalar(f"SELECT count(*) FROM {name}"))
     gone = int(
         warehouse.scalar(
             f"DELETE FROM {name} USING temp.starts AS s "
-            f"WHERE {name}.user_id = s.user_id AND {name}.{along} >= s.made_from"
+            f"WHERE {name}.user_id = s.user_id AND {name}.{along} >= s.made_from AND {name}.{along} >= :earliest",
+            {"earliest": earliest},  # of most rows nothing else need be read
         )
     )
     if gone > MOST_ROWS * rows:
@@ -128,7 +127,7 @@ def _make_users(warehouse: Warehouse, declared: Table, parts: ByUser, whole: Map
             sql=f"SELECT {columns} FROM (\n{sql_text(declared.layer, name)}\n) AS made "
             f"JOIN temp.starts AS s ON made.user_id = s.user_id WHERE made.{along} >= s.made_from",
         )
-    return f"{come:,} rows of {users:,} users in place of {gone:,}, as rows of {days:,} days changed"
+    return f"{come:,} rows of {users:,} users in place of {gone:,}, as rows of {changed:,} days changed"
 
 
 def _make_days(
@@ -151,9 +150,10 @@ def _make_days(
     if parts.days_ahead is not None:
         since -= timedelta(days=parameters[parts.days_ahead])
     since = max(since, whole["since"])
-    warehouse.run(f"DELETE FROM {declared.name} WHERE date >= DATE '{since}' OR date < DATE '{whole['since']}'")
-    if first is not None or parts.days_ahead is not None:
-        warehouse.insert(declared, {**whole, "since": since})
+    warehouse.run(f"DELETE FROM {declared.name} WHERE {parts.made_anew}", {"since": since})
+    if parts.days_kept is not None:
+        warehouse.run(f"DELETE FROM {declared.name} WHERE date < :first", {"first": whole["since"]})
+    warehouse.insert(declared, {**whole, "since": since})
     return f"days from {since} on"
 
 
@@ -193,17 +193,17 @@ def _unfit(warehouse: Warehouse, parts: ByUser | ByDay, *, as_of: date) -> str |
 
     Leaves their stamps in `stamps_now`.
     """
-    first = parts.made_from[:1]
     for name in parts.made_from:
         found = warehouse.rows("SELECT made_with, rows FROM feature_nights WHERE table_name = :name", {"name": name})
         if not found or found[0][0] is None:
             return f"of {name} it is not known what it was made from"
         if found[0][1] != warehouse.scalar(f"SELECT count(*) FROM {name}"):
             return f"rows of {name} were added or taken out since it was made"
-        if warehouse.scalar(_OTHER_STAMPS, {"one": first[0], "other": name}):
+        if name != parts.made_from[0] and warehouse.scalar(_OTHER_STAMPS, {"one": parts.made_from[0], "other": name}):
             return f"{' and '.join(parts.made_from)} were made from other rows"
     _make(warehouse, "stamps_now", parts.stamps, {"as_of": as_of})
-    if warehouse.scalar(_DAYS_IN_DISORDER):
+    # for a table that is made from others, this was asked when they were made
+    if not parts.made_from and warehouse.scalar(_DAYS_IN_DISORDER):
         return "a day has events that are not after those of the day before it"
     return None
 

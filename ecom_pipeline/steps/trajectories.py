@@ -19,7 +19,8 @@ TRAJECTORY_INPUTS: dict[str, tuple[str, ...]] = {
     "transitions_daily": ("feat_items", "feat_user_events", "feat_sessions"),
     "path_transitions": ("transitions_daily",),
     "path_sequences": ("session_paths",),
-    "time_to_convert": ("feat_items", "feat_user_events"),
+    "conversions_daily": ("feat_items", "feat_user_events"),
+    "time_to_convert": ("conversions_daily",),
     "cohort_retention": ("feat_user_events",),
     "user_rfm": ("feat_user_events",),
     "rfm_segment_sizes": ("user_rfm",),
@@ -56,6 +57,9 @@ def build_trajectory(
         "trajectory_since": as_of - timedelta(days=settings.trajectory_days - 1),
         "conversion_window_days": settings.conversion_window_days,
         "paths_kept": settings.paths_kept,
+        "prices_known": bool(
+            warehouse.rows("SELECT 1 FROM feat_user_events WHERE event = 'purchase' AND price IS NOT NULL LIMIT 1")
+        ),
     }
     declared = contracts.table(table_name)
     if declared.by_night:

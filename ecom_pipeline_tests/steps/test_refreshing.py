@@ -165,14 +165,15 @@ NOT_FOLLOWED: tuple[Change, ...] = (a_person_erased, the_first_order_lines, no_m
 def test_nights_after_any_changes_have_the_tables_of_a_full_rebuild(shop: CoreRows, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - no secret
     in_part = dict.fromkeys(PARTS, 0)
-    visits(shop, chance, 0, users=120, file_id=1)
-    for n in range(NIGHTS):
+    first = seed * 23  # day 27 begins a month
+    visits(shop, chance, first, users=120, file_id=1)
+    for n in range(first, first + NIGHTS):
         visits(shop, chance, n, users=3, file_id=n + 1)
         for change in chance.sample(FOLLOWED, 2):
             change(shop, chance, n)
         if chance.random() < 0.15:
             chance.choice(NOT_FOLLOWED)(shop, chance, n)
-        night = n if chance.random() < 0.8 else chance.randrange(n + 1)
+        night = n if chance.random() < 0.8 else chance.randrange(first, n + 1)
         settings = {
             "session_gap_minutes": chance.choice((30,) * 20 + (5,)),
             "conversion_window_days": chance.choice((3,) * 20 + (1,)),
@@ -199,6 +200,8 @@ def test_a_day_more_makes_anew_the_users_of_that_day(shop: CoreRows) -> None:
     assert 2 <= int(str(made_of(shop.warehouse, "feat_sessions")).split()[3]) <= 7
     assert made_of(shop.warehouse, "funnel_daily") == f"days from {day(3 - 7)} on"
     assert made_of(shop.warehouse, "session_paths") == f"days from {day(3)} on"
+    for name in ("conversions_daily", "cohort_retention"):
+        assert made_of(shop.warehouse, name) == f"days from {day(4)} on"
     build(shop, 4)
     for name in ("feat_user_events", "feat_sessions"):
         assert made_of(shop.warehouse, name) == "nothing, as no row changed"
@@ -253,6 +256,19 @@ def test_a_session_that_loses_its_last_day_is_made_anew_where_it_began(shop: Cor
     found = build(shop, 5, conversion_window_days=0)
     assert made_of(shop.warehouse, "funnel_daily") == f"days from {day(0)} on"
     assert found == everything(shop, 5, conversion_window_days=0)
+
+
+def test_the_first_price_gives_periods_without_purchases_a_value_of_zero(shop: CoreRows) -> None:
+    for n in range(4):
+        for user in USERS[n * 5 : n * 5 + 5]:
+            shop.event(7 * n, "a", "purchase", user_id=user)
+    build(shop, 21)
+    shop.event(22, "a", "purchase", user_id="u1", price=3.5)
+    found = build(shop, 22)
+    assert str(made_of(shop.warehouse, "feat_user_events")).startswith("1 rows of 1 users")
+    assert str(made_of(shop.warehouse, "cohort_retention")).startswith("everything: settings")
+    assert found == everything(shop, 22)
+    assert 0 in {row[8] for row in found["cohort_retention"]}
 
 
 def test_nights_without_events_close_the_windows_of_days_before(shop: CoreRows) -> None:

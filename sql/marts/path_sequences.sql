@@ -1,8 +1,13 @@
 -- The most frequent paths of the sessions of the period.
-WITH counted AS (
-  SELECT kind, outcome, path, max(steps) AS steps, count(*) AS sessions, count(DISTINCT user_id) AS users
+WITH walked AS (
+  SELECT kind, outcome, path, user_id, max(steps) AS steps, count(*) AS sessions
   FROM session_paths
   WHERE date >= :trajectory_since
+  GROUP BY kind, outcome, path, user_id
+),
+counted AS (
+  SELECT kind, outcome, path, max(steps) AS steps, CAST(sum(sessions) AS BIGINT) AS sessions, count(*) AS users
+  FROM walked
   GROUP BY kind, outcome, path
 ),
 ranked AS (

@@ -1,66 +1,5 @@
--- From the first view to the first purchase after it, in buckets. Positions, days and session numbers of one user grow
--- together, so that the least of each belong to the same event.
-WITH purchases AS (
-  SELECT user_id, item_id, position, event_date, session_number FROM feat_user_events WHERE event = 'purchase'
-),
--- Few pairs of a user and a product end in a purchase: only their views matter for products.
-bought AS (
-  SELECT user_id, item_id FROM purchases GROUP BY user_id, item_id
-),
-views AS (
-  SELECT
-    e.user_id, e.item_id, min(e.position) AS position, min(e.event_date) AS viewed_on,
-    min(e.session_number) AS session_number
-  FROM feat_user_events AS e
-  JOIN bought AS b ON e.user_id = b.user_id AND e.item_id = b.item_id
-  WHERE e.event = 'view'
-  GROUP BY e.user_id, e.item_id
-),
-product_conversions AS (
-  SELECT
-    v.item_id, v.viewed_on, v.session_number AS view_session,
-    min(p.event_date) AS bought_on, min(p.session_number) AS purchase_session
-  FROM views AS v
-  JOIN purchases AS p ON v.user_id = p.user_id AND v.item_id = p.item_id
-  WHERE p.position > v.position
-  GROUP BY v.user_id, v.item_id, v.viewed_on, v.session_number
-),
-first_views AS (
-  SELECT user_id, min(position) AS position, min(event_date) AS viewed_on, min(session_number) AS session_number
-  FROM feat_user_events
-  WHERE event = 'view'
-  GROUP BY user_id
-),
-user_conversions AS (
-  SELECT
-    v.viewed_on, v.session_number AS view_session,
-    min(p.event_date) AS bought_on, min(p.session_number) AS purchase_session
-  FROM first_views AS v
-  JOIN purchases AS p ON v.user_id = p.user_id
-  WHERE p.position > v.position
-  GROUP BY v.user_id, v.viewed_on, v.session_number
-),
-conversions AS (
-  SELECT 'user' AS measure, 'total' AS level, 'total' AS series_id, viewed_on, bought_on, view_session, purchase_session
-  FROM user_conversions
-  UNION ALL
-  SELECT 'product', 'total', 'total', viewed_on, bought_on, view_session, purchase_session
-  FROM product_conversions
-  UNION ALL
-  SELECT 'product', 'category', i.category, c.viewed_on, c.bought_on, c.view_session, c.purchase_session
-  FROM product_conversions AS c
-  JOIN feat_items AS i ON c.item_id = i.item_id
-  WHERE i.category IS NOT NULL
-),
-timed AS (
-  SELECT
-    measure, level, series_id,
-    CASE WHEN view_session = purchase_session THEN 1 ELSE 0 END AS same_session,
-    CAST(extract(DAY FROM CAST(bought_on AS TIMESTAMP) - CAST(viewed_on AS TIMESTAMP)) AS INTEGER) AS days
-  FROM conversions
-  WHERE bought_on >= :trajectory_since
-),
-buckets AS (
+-- From the first view to the first purchase after it, in buckets, for the purchases of the period.
+WITH buckets AS (
   SELECT bucket, label, from_days, to_days
   FROM (
     VALUES
@@ -76,12 +15,13 @@ buckets AS (
   ) AS listed (bucket, label, from_days, to_days)
 ),
 counted AS (
-  SELECT t.measure, t.level, t.series_id, b.bucket, count(*) AS conversions
-  FROM timed AS t
+  SELECT c.measure, c.level, c.series_id, b.bucket, sum(c.conversions) AS conversions
+  FROM conversions_daily AS c
   JOIN buckets AS b
-    ON (t.same_session = 1 AND b.bucket = 1)
-    OR (t.same_session = 0 AND b.bucket > 1 AND t.days >= b.from_days AND t.days <= coalesce(b.to_days, t.days))
-  GROUP BY t.measure, t.level, t.series_id, b.bucket
+    ON (c.same_session AND b.bucket = 1)
+    OR (NOT c.same_session AND b.bucket > 1 AND c.days >= b.from_days AND c.days <= coalesce(b.to_days, c.days))
+  WHERE c.date >= :trajectory_since
+  GROUP BY c.measure, c.level, c.series_id, b.bucket
 ),
 groups AS (
   SELECT measure, level, series_id, sum(conversions) AS conversions

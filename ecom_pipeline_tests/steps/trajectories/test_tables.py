@@ -19,7 +19,7 @@ def test_every_trajectory_table_of_the_contracts_is_built_after_those_that_it_re
 
 def test_every_trajectory_table_is_published_but_those_that_others_sum_up() -> None:
     kept_back = {declared.name for declared in TRAJECTORY_TABLES if declared.published_as != declared.name}
-    assert kept_back == {"session_paths", "transitions_daily"}
+    assert kept_back == {"session_paths", "transitions_daily", "conversions_daily"}
 
 
 def test_an_empty_shop_has_empty_trajectories(shop: TrajectoryShop) -> None:
