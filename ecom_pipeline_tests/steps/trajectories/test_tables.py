@@ -97,6 +97,7 @@ def test_a_shop_that_is_only_looked_at_has_no_conversions_and_no_segments(shop: 
     shop.trajectories(0)
     assert shop.select(SESSIONS) == [(1, 1, 0, 0, 0, 0)]
     assert [name for name in TRAJECTORY_ORDER if not shop.features(name)] == [
+        "conversions_daily",
         "time_to_convert",
         "user_rfm",
         "rfm_segment_sizes",
