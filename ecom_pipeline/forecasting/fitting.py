@@ -26,7 +26,7 @@ from ecom_pipeline.forecasting.form import choose_form, patches_for
 from ecom_pipeline.forecasting.panel import Panel
 from ecom_pipeline.forecasting.preparation import Preparation, build_tables, fit_preparation
 from ecom_pipeline.forecasting.settings import TrainingSettings
-from ecom_pipeline.forecasting.training import TrainingLog, train
+from ecom_pipeline.forecasting.training import Held, TrainingLog, train, training_windows
 from ecom_pipeline.forecasting.types import MEDIAN, Cell, Progress
 from ecom_pipeline.forecasting.validation import (
     MEAN_MEMBERS,
@@ -44,6 +44,8 @@ CALIBRATION_ROWS = 20000
 ROWS_PER_SERIES_EMBEDDING = 365
 """With fewer records (measured on 90 weeks a series) an embedding of each series learns them by heart."""
 GROWTH = 1.25
+FEWEST_STEPS = 100
+"""Of the first training, however few windows there are."""
 SHORT_HORIZON = 14
 
 
@@ -247,6 +249,9 @@ class Fitter:
         batch_size = settings.batch_size * (2 if model.geometry.padded <= SHORT_HORIZON else 1)
         members = len(model.members)
         tables = build_tables(panel, model.preparation, model.geometry, training=True)
+        windows = training_windows(Held.all_of(tables), model.geometry, limit).total
+        most = max(FEWEST_STEPS, settings.most_passes * windows / batch_size)
+        steps = round(steps * min(1.0, most / settings.steps))
         half_life = settings.half_life_years
         schedule: dict[str, Any] = {
             "limit": limit,

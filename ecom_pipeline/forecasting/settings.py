@@ -15,7 +15,9 @@ class TrainingSettings:
     """Training plan; steps are optimiser updates of `batch_size` windows (twice as many for short horizons).
 
     members: networks trained from different seeds and averaged. steps: before validation; final_steps: after it, on
-    all dates; update_steps: for each later refit. link: "identity", "sqrt" or "log"; None lets validation choose.
+    all dates; update_steps: for each later refit. most_passes: how often the first training may draw a window, on
+    average; where that allows fewer steps (100 are always taken) all three numbers shrink alike, for a small panel is
+    learnt by heart in the steps that a large one needs. link: "identity", "sqrt" or "log"; None lets validation choose.
     half_life_years: age at which a window is drawn half as often. embed_series: an embedding of its own a series,
     if the series have a year of daily records on average.
     """
@@ -24,6 +26,7 @@ class TrainingSettings:
     steps: int = 1000
     final_steps: int = 300
     update_steps: int = 120
+    most_passes: float = 10.0
     batch_size: int = 64
     rate: float = 3e-3
     final_rate: float = 1.2e-3

@@ -191,7 +191,9 @@ def test_a_time_budget_sets_the_number_of_steps_not_the_clock(
 ) -> None:
     history, _ = split(sales)
     monkeypatch.setattr("ecom_pipeline.forecasting.budget.SECONDS_A_STEP", 0.5)
-    endless = TrainingSettings(steps=100_000, final_steps=100_000, batch_size=16, units=4, hidden=4, patches=2)
+    endless = TrainingSettings(
+        steps=100_000, final_steps=100_000, most_passes=1e9, batch_size=16, units=4, hidden=4, patches=2
+    )
     first, second = (tiny_forecaster(time_budget_s=60.0, settings=endless).fit(history) for _ in range(2))
     chosen = first.settings_
     assert 90 < chosen["steps"] == chosen["allowed_steps"] < 120
@@ -200,13 +202,27 @@ def test_a_time_budget_sets_the_number_of_steps_not_the_clock(
     assert tiny_forecaster(time_budget_s=600.0).fit(history).settings_["steps"] == TINY.steps + TINY.final_steps
 
 
+def test_a_small_panel_is_not_learnt_by_heart(sales: pd.DataFrame) -> None:
+    history, _ = split(sales)
+
+    def steps(**arguments: float) -> int:
+        plan = TrainingSettings(batch_size=16, units=4, hidden=4, patches=2, **arguments)  # type: ignore[arg-type]
+        return int(tiny_forecaster(settings=plan).fit(history).settings_["steps"])
+
+    windows = 6 * (133 - 14)  # of six series and 133 days, two cycles before the first origin, when all are trained on
+    assert 130 < steps() < 1.3 * 10 * windows / (2 * 16)
+    assert steps(most_passes=0.01) == 130
+
+
 def test_a_machine_much_slower_than_the_budget_reckons_with_is_stopped_by_the_clock(
     sales: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history, _ = split(sales)
     monkeypatch.setattr("ecom_pipeline.forecasting.budget.SECONDS_A_STEP", 1e-9)
     monkeypatch.setattr("ecom_pipeline.forecasting.budget.MULTIPLICATIONS_A_SECOND", 1e15)
-    endless = TrainingSettings(steps=100_000, final_steps=100_000, batch_size=16, units=4, hidden=4, patches=2)
+    endless = TrainingSettings(
+        steps=100_000, final_steps=100_000, most_passes=1e9, batch_size=16, units=4, hidden=4, patches=2
+    )
     chosen = tiny_forecaster(time_budget_s=1.0, settings=endless).fit(history).settings_
     assert chosen["cut_short_by_clock"]
     assert chosen["steps"] < chosen["allowed_steps"]
