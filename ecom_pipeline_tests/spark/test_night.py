@@ -31,7 +31,7 @@ COMPARED = {
 }
 AS_OF = SMALL_SHOP.last_day
 ENVIRONMENT = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
-SCORES = 1e-6
+SCORES = 1e-5
 """Scores are float32: their last bits depend on how many users are multiplied at once."""
 STRUCK = "funnel_daily"
 """The table in whose middle the driver is killed: after all features, before most marts."""
