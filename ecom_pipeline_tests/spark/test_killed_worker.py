@@ -11,7 +11,17 @@ from ecom_pipeline_tests.spark.conftest import ON_A_CLUSTER, OPTIONS
 from ecom_pipeline_tests.spark.shops import exports_by_feed, on_cluster, shop_of
 
 pytestmark = [*ON_A_CLUSTER]
-STRUCK = ("feat_items", "feat_user_events", "feat_sessions", "path_transitions", "user_rfm")
+STRUCK = (
+    "feat_user_events",
+    "feat_item_clicks",
+    "feat_items",
+    "feat_sessions",
+    "session_paths",
+    "transitions_daily",
+    "path_transitions",
+    "user_rfm",
+)
+"""In the order in which they are made from each other."""
 
 
 class Killer(threading.Thread):
