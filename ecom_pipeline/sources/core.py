@@ -150,20 +150,24 @@ def _batches(pending: Iterable[_Pending]) -> Iterator[list[_Pending]]:
 def _process(
     warehouse: Warehouse, staging: Staging, batch: Sequence[_Pending], *, orders_tell: bool, run_id: str
 ) -> set[int]:
-    """Judge one batch of files in one transaction; returns the files whose rows in core may have changed."""
+    """Judge one batch of files; returns the files whose rows in core may have changed.
+
+    What it writes is one transaction, which nothing else can write between reading and writing.
+    """
     feed, core = staging.feed, staging.core.name
     ids = {file.file_id for file in batch}
     in_batch = f"file_id IN ({_listed(ids)})"
     of_feed = " AND feed = 'browse'" if feed == "browse" else ""
     raw_columns = _raw_columns(warehouse, feed)
     try:
+        # before the transaction: DuckDB reads tables of a transaction of its own with one thread
+        _make(warehouse, "affected", f"SELECT DISTINCT row_key FROM keys_{feed} WHERE {in_batch}")
+        _make(warehouse, "staged", staging.select(raw_columns, rows=f"raw._{in_batch}"))
+        _set_aside_purchases(warehouse, orders_tell=orders_tell)
         with warehouse.transaction():
-            _make(warehouse, "affected", f"SELECT DISTINCT row_key FROM keys_{feed} WHERE {in_batch}")
             for name, more in ((core, of_feed), (f"keys_{feed}", ""), (f"duplicates_{feed}", "")):
                 _execute(warehouse, f"DELETE FROM {name} WHERE {in_batch}{more}")
             _execute(warehouse, f"DELETE FROM quarantine_{feed} WHERE {in_batch} AND rule <> '{UNREADABLE}'")
-            _make(warehouse, "staged", staging.select(raw_columns, rows=f"raw._{in_batch}"))
-            _set_aside_purchases(warehouse, orders_tell=orders_tell)
             _quarantine(warehouse, staging, raw_columns, run_id=run_id)
             if staging.has_key:
                 _drop_duplicates(warehouse, staging, raw_columns)

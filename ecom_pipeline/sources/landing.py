@@ -274,8 +274,7 @@ def _load(
 ) -> LoadReport:
     """Load a batch; if it fails as a whole, each half of it alone, and so on, so that only the culprit is refused."""
     try:
-        with warehouse.transaction():
-            rows_in, unreadable = load_together(warehouse, batch, run_id=run_id, forgotten_among=forgotten_among)
+        rows_in, unreadable = load_together(warehouse, batch, run_id=run_id, forgotten_among=forgotten_among)
     except PeopleToForgetError as error:
         for candidate, rows, starts in error.found:
             remove_rows(candidate.file, rows, starts=starts)

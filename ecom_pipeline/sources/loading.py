@@ -103,7 +103,7 @@ class _Rejected:
 def load_together(
     warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: str, forgotten_among: ForgottenAmong | None = None
 ) -> tuple[int, int]:
-    """Load files of one source and layout; rows in, and how many of them are unreadable.
+    """Load files of one source and layout, all or none; rows in, and how many of them are unreadable.
 
     Raises:
         ChangedWhileReadError: if a file was written to meanwhile.
@@ -137,9 +137,6 @@ def load_together(
         status = candidate.file.absolute.stat()
         if status.st_size != candidate.file.bytes or status.st_mtime_ns // 1000 != _microseconds(candidate.file):
             raise ChangedWhileReadError
-
-    add_raw_columns(warehouse, source.raw_table, layout.columns)
-    _remove_raw_rows(warehouse, source, [candidate.file_id for candidate in batch if candidate.known is not None])
     offsets: list[int] = []
     irregular: dict[int, pa.Table] = {}
     loaded: list[ledger.Loaded] = []
@@ -181,10 +178,14 @@ def load_together(
         )
     if forget:
         raise PeopleToForgetError(forget)
-    _quarantine_unreadable(warehouse, source, unreadable, run_id=run_id)
-    ledger.put(warehouse, loaded, run_id=run_id)
     file_ids = [candidate.file_id for candidate in batch]
-    _insert_raw(warehouse, source, layout, file_ids=file_ids, offsets=offsets, irregular=irregular)
+    # not around the reading too: DuckDB reads tables of a transaction of its own, such as `incoming`, with one thread
+    with warehouse.transaction():
+        add_raw_columns(warehouse, source.raw_table, layout.columns)
+        _remove_raw_rows(warehouse, source, [candidate.file_id for candidate in batch if candidate.known is not None])
+        _quarantine_unreadable(warehouse, source, unreadable, run_id=run_id)
+        ledger.put(warehouse, loaded, run_id=run_id)
+        _insert_raw(warehouse, source, layout, file_ids=file_ids, offsets=offsets, irregular=irregular)
     return sum(file.rows_in for file in loaded), sum(file.rows_unreadable for file in loaded)
 
 
@@ -256,8 +257,7 @@ def _insert_raw(
     columns = ", ".join(quoted(name) for name in layout.columns)
     values = ", ".join(f"incoming.{quoted(name)}" for name in layout.columns)
     file = f"incoming.{FILE_COLUMN}" if len(file_ids) > 1 else "0"
-    # looked up in a list, as a join takes longer than the rest: DuckDB does not know how long a table of its own
-    # transaction is
+    # looked up in a list, as a join takes longer
     file_id, offset = (
         f"list_extract([{', '.join(map(str, of_files))}]::BIGINT[], CAST({file} AS BIGINT) + 1)"
         for of_files in (file_ids, offsets)
