@@ -133,10 +133,7 @@ def load_together(
     }
     rejected = _rejected_rows(warehouse, batch)
     _refuse_open_quotes(batch, rejected)
-    for candidate in batch:
-        status = candidate.file.absolute.stat()
-        if status.st_size != candidate.file.bytes or status.st_mtime_ns // 1000 != _microseconds(candidate.file):
-            raise ChangedWhileReadError
+    _refuse_changed(batch)
     offsets: list[int] = []
     irregular: dict[int, pa.Table] = {}
     loaded: list[ledger.Loaded] = []
@@ -302,6 +299,14 @@ def _refuse_open_quotes(batch: Sequence[Candidate], rejected: dict[str, list[_Re
     swallowing = [row for rows in rejected.values() for row in rows if row.swallows]
     if swallowing:
         raise OpenQuotesError([row.offset for row in swallowing], swallowing[0].record)
+
+
+def _refuse_changed(batch: Sequence[Candidate]) -> None:
+    """Raise if a file was written to since it was looked at."""
+    for candidate in batch:
+        status = candidate.file.absolute.stat()
+        if status.st_size != candidate.file.bytes or status.st_mtime_ns // 1000 != _microseconds(candidate.file):
+            raise ChangedWhileReadError
 
 
 def _in_words(candidate: Candidate, row: _Rejected) -> tuple[str, str]:
