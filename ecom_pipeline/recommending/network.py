@@ -14,14 +14,14 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
+from ecom_pipeline.recommending.recurrence import GATES, RecurrentCell, recur
 from ecom_pipeline.recommending.spectral import SCALE, Spectral
 from ecom_pipeline.tensorflow_threads import use_one_thread
 
 use_one_thread()
 
-Cell = Literal["gru", "lstm", "simple_rnn", "transformer"]
+Cell = RecurrentCell | Literal["transformer"]
 PLACES = 64
-GATES: dict[str, int] = {"gru": 3, "lstm": 4, "simple_rnn": 1}
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class SequenceNetwork:
         """
         settings = self.settings
         x = _dropped(inputs, settings.dropout, seed, 0)
-        hidden = self._attend(x, seed=seed) if settings.cell == "transformer" else self._recur(x)
+        cell = settings.cell
+        hidden = self._attend(x, seed=seed) if cell == "transformer" else self._recur(x, cell)
         hidden = _dropped(hidden, settings.state_dropout, seed, 1)
         decay = tf.sigmoid(self.dense["trace"])
         steps = tf.range(tf.shape(x)[1])
@@ -117,32 +118,10 @@ class SequenceNetwork:
             "btd,de->bte", trace, self.dense["bridge"]
         )
 
-    def _recur(self, x: tf.Tensor) -> tf.Tensor:
-        cell, d = self.settings.cell, self.settings.width
-        recurrent = self.dense["recurrent"]
-        gates = tf.transpose(tf.einsum("btd,de->bte", x, self.dense["kernel"]) + self.dense["gate_bias"], [1, 0, 2])
-        steps, rows = tf.shape(gates)[0], tf.shape(gates)[1]
-        outputs = tf.TensorArray(tf.float32, size=steps, element_shape=(None, d))
-
-        def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, out: tf.TensorArray) -> tuple[Any, ...]:
-            g = gates[t]
-            if cell == "simple_rnn":
-                h = tf.tanh(g + tf.matmul(h, recurrent))
-            elif cell == "lstm":
-                i, f, o, u = tf.split(g + tf.matmul(h, recurrent), 4, axis=1)
-                c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(u)
-                h = tf.sigmoid(o) * tf.tanh(c)
-            else:
-                r = tf.matmul(h, recurrent)
-                z, reset = tf.split(tf.sigmoid(g[:, : 2 * d] + r[:, : 2 * d]), 2, axis=1)
-                h = z * h + (1.0 - z) * tf.tanh(g[:, 2 * d :] + reset * r[:, 2 * d :])
-            return t + 1, h, c, out.write(t, h)
-
-        start = tf.zeros((rows, d))
-        _, _, _, outputs = tf.while_loop(
-            lambda t, *_: t < steps, step, (tf.constant(0), start, start, outputs), parallel_iterations=1
-        )
-        return tf.transpose(outputs.stack(), [1, 0, 2])
+    def _recur(self, x: tf.Tensor, cell: RecurrentCell) -> tf.Tensor:
+        gates = tf.einsum("btd,de->bte", x, self.dense["kernel"]) + self.dense["gate_bias"]
+        states = recur(cell, tf.transpose(gates, [1, 0, 2]), self.dense["recurrent"])
+        return tf.transpose(states, [1, 0, 2])
 
     def _attend(self, x: tf.Tensor, *, seed: tf.Tensor | None) -> tf.Tensor:
         settings, weights = self.settings, self.dense
