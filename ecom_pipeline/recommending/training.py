@@ -243,57 +243,72 @@ class Trainer:
         inside = targets >= 0
         wanted = tf.boolean_mask(targets, inside)
         flat_inputs = tf.reshape(tf.maximum(inputs, 0), [-1])
-        rows, local = tf.unique(tf.concat([flat_inputs, wanted, negatives], axis=0))
-        sizes = [tf.size(flat_inputs), tf.size(wanted), tf.size(negatives)]
-        local_inputs, local_targets, local_negatives = tf.split(local, sizes)
-        table, item_bias = tf.gather(network.embedding, rows), tf.gather(network.bias, rows)
+        # the negatives, which are distinct, come first
+        rows, local = tf.unique(tf.concat([negatives, flat_inputs, wanted], axis=0))
+        count = tf.size(negatives)
+        others = local[count:]
+        local_targets = others[tf.size(flat_inputs) :]
+        embedded = tf.gather(network.embedding, tf.maximum(inputs, 0))
+        target_items, target_bias = tf.gather(network.embedding, wanted), tf.gather(network.bias, wanted)
+        negative_items, negative_bias = tf.gather(network.embedding, negatives), tf.gather(network.bias, negatives)
+        read = [embedded, target_items, target_bias, negative_items, negative_bias]
         dense = list(network.dense.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([table, item_bias, *dense])
-            embedded = tf.gather(table, tf.reshape(local_inputs, tf.shape(inputs)))
+            tape.watch([*read, *dense])
             query = tf.boolean_mask(network.queries(embedded, seed=seed), inside)
-            positive = tf.reduce_sum(query * tf.gather(table, local_targets), axis=1)
-            positive += tf.gather(item_bias, local_targets)[:, 0] - tf.gather(self.log_q, wanted)
-            offset = tf.gather(item_bias, local_negatives)[:, 0] - tf.gather(self.log_q, negatives)
-            # a negative that is the target itself says nothing
-            slot = tf.scatter_nd(local_negatives[:, None], tf.range(1, sizes[2] + 1), tf.shape(rows))
-            own = tf.gather(slot, local_targets)
-            clashing = tf.where(own > 0)
-            hits = tf.concat([clashing, tf.cast(tf.gather_nd(own, clashing)[:, None] - 1, tf.int64)], axis=1)
-            losses = sampled_softmax(query, positive, tf.gather(table, local_negatives), offset, hits)
+            positive = tf.reduce_sum(query * target_items, axis=1) + target_bias[:, 0] - tf.gather(self.log_q, wanted)
+            offset = negative_bias[:, 0] - tf.gather(self.log_q, negatives)
+            drawn = tf.cast(local_targets < count, tf.float32)
+            losses = sampled_softmax(query, positive, negative_items, offset, drawn)
             # a worker may have no part in a batch
             loss = tf.reduce_sum(losses) / tf.cast(tf.maximum(tf.size(losses), 1), tf.float32)
-        gradients = tape.gradient(loss, [table, item_bias, *dense])
-        tables = [tf.convert_to_tensor(gradient) for gradient in gradients[:2]]
-        return loss, list(gradients[2:]), rows, tables
+        gradients = tape.gradient(loss, [*read, *dense])
+        of_inputs, of_targets, of_target_bias, of_negatives, of_negative_bias = gradients[: len(read)]
+        of_inputs = tf.reshape(of_inputs, [-1, of_targets.shape[1]])
+        more = tf.size(rows) - count
+        tables = [
+            _added(of_negatives, more, others[:, None], tf.concat([of_inputs, of_targets], axis=0)),
+            _added(of_negative_bias, more, local_targets[:, None], of_target_bias),
+        ]
+        return loss, list(gradients[len(read) :]), rows, tables
+
+
+def _added(first: tf.Tensor, more: tf.Tensor, places: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Gradients `first` of the first rows and none of `more` behind them, with `values` (n, width) added at `places`
+    (n, 1)."""
+    return tf.tensor_scatter_nd_add(tf.pad(first, [[0, more], [0, 0]]), places, values)
 
 
 @tf.custom_gradient
 def sampled_softmax(
-    query: tf.Tensor, positive: tf.Tensor, negatives: tf.Tensor, offset: tf.Tensor, hits: tf.Tensor
+    query: tf.Tensor, positive: tf.Tensor, negatives: tf.Tensor, offset: tf.Tensor, drawn: tf.Tensor
 ) -> tuple[tf.Tensor, Any]:
     """Cross-entropy of the positive against sampled negatives, in few passes over the (positions, negatives) matrix.
 
     Args:
         query: (positions, width). positive: logits (positions,). negatives: embeddings (negatives, width).
-        offset: (negatives,), added to the logits. hits: int64 (n, 2), entries of the matrix that do not count.
+        offset: (negatives,), added to the logits. drawn: (positions,), 1 where the positive is one of the negatives
+            too, with the same embedding and offset, else 0.
 
     Returns:
-        loss (positions,): log(1 + sum_j exp(logit_j - positive)).
+        loss (positions,): log(1 + sum_j exp(logit_j - positive)), j other than the positive.
+
+    A negative that is the positive itself says nothing. It stays in the matrix, where it is exp(0) = 1 whatever the
+    parameters, so that 1 is taken off the sum; its gradient and its part of the positive's undo each other.
     """
     ones = tf.ones_like(positive)[:, None]
     left = tf.concat([query, ones, -positive[:, None]], axis=1)
     right = tf.concat([negatives, offset[:, None], tf.ones_like(offset)[:, None]], axis=1)
     odds = tf.exp(tf.minimum(tf.matmul(left, right, transpose_b=True), 40.0))
-    odds = tf.tensor_scatter_nd_update(odds, hits, tf.zeros(tf.shape(hits)[:1]))
-    total = 1.0 + tf.reduce_sum(odds, axis=1)
+    # the last column of `right` adds the odds up; the gradient of the query is in the others
+    weighted = tf.matmul(odds, right)
+    summed = weighted[:, -1]
+    total = 1.0 + tf.maximum(summed - drawn, 0.0)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
         share = (upstream / total)[:, None]
-        d_query = share * tf.matmul(odds, negatives)
         d_right = tf.matmul(odds, share * left, transpose_a=True)
-        d_positive = -upstream * (1.0 - 1.0 / total)
-        return d_query, d_positive, d_right[:, :-2], d_right[:, -2], None
+        return share * weighted[:, :-2], -share[:, 0] * summed, d_right[:, :-2], d_right[:, -2], None
 
     return tf.math.log(total), gradient
 

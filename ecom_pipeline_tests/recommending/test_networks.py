@@ -68,24 +68,63 @@ def test_the_sampled_softmax_has_the_gradient_of_its_definition() -> None:
     from ecom_pipeline.recommending.training import sampled_softmax
 
     rng = np.random.default_rng(0)
-    query, negatives = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((5, 4), (7, 4)))
-    positive, offset = (tf.constant(rng.normal(size=n), tf.float32) for n in (5, 7))
-    hits = tf.constant([[0, 3], [2, 6]], tf.int64)
-    given = [query, positive, negatives, offset]
+    query, items, bias = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((5, 4), (10, 4), (10,)))
+    given = [query, items, bias]
+    negatives, targets = np.arange(7), np.array([3, 8, 6, 9, 7])  # the first and the third are among the negatives
+    drawn = tf.constant(targets < 7, tf.float32)
+
+    def positive() -> tf.Tensor:
+        return tf.reduce_sum(query * tf.gather(items, targets), axis=1) + tf.gather(bias, targets)
 
     def plain() -> tf.Tensor:
-        logits = tf.matmul(query, negatives, transpose_b=True) + offset
-        logits = tf.tensor_scatter_nd_update(logits, hits, [-1e9, -1e9])
-        return tf.reduce_logsumexp(tf.concat([positive[:, None], logits], axis=1), axis=1) - positive
+        logits = tf.matmul(query, tf.gather(items, negatives), transpose_b=True) + tf.gather(bias, negatives)
+        logits = tf.where(targets[:, None] == negatives[None], -1e9, logits)
+        return tf.reduce_logsumexp(tf.concat([positive()[:, None], logits], axis=1), axis=1) - positive()
 
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(given)
-        ours = sampled_softmax(*given, hits)
+        ours = sampled_softmax(query, positive(), tf.gather(items, negatives), tf.gather(bias, negatives), drawn)
         expected = plain()
         ours_mean, expected_mean = tf.reduce_mean(ours), tf.reduce_mean(expected)
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
     for a, b in zip(tape.gradient(ours_mean, given), tape.gradient(expected_mean, given), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+        np.testing.assert_allclose(tf.convert_to_tensor(a), tf.convert_to_tensor(b), atol=1e-6)
+
+
+def test_gradients_of_a_step_are_tensorflows_own() -> None:
+    import tensorflow as tf
+
+    from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
+    from ecom_pipeline.recommending.training import Shards, Trainer, TrainingSettings
+
+    log, _ = read_events(cyclic_shop(users=40), name="events")
+    network = SequenceNetwork(log.n_items, NetworkSettings(width=8), seed=0)
+    network.bias.assign(tf.random.stateless_normal(network.bias.shape, seed=(0, 1)))
+    trainer = Trainer(network, Shards.whole(log), TrainingSettings(positions=32), seed=0)
+    inputs = tf.constant([[0, 1, 2], [4, 0, -1]])
+    targets = tf.constant([[1, 2, 3], [0, 1, -1]])
+    negatives = np.array([5, 1, 3, 0])
+    loss, dense, rows, tables = trainer.gradients(
+        inputs, targets, tf.constant(negatives, tf.int32), tf.constant([0, 7])
+    )
+    variables = [network.embedding, network.bias, *network.dense.values()]
+    with tf.GradientTape() as tape:
+        queries = network.queries(tf.gather(network.embedding, tf.maximum(inputs, 0)), seed=seed)
+        losses = []
+        for row, step in np.argwhere(targets.numpy() >= 0):
+            wanted = int(targets[row, step])
+            logits = tf.linalg.matvec(network.embedding, queries[row, step]) + network.bias[:, 0] - trainer.log_q
+            asked = [wanted, *(int(item) for item in negatives if item != wanted)]
+            losses.append(tf.reduce_logsumexp(tf.gather(logits, asked)) - logits[wanted])
+        expected = tf.reduce_mean(losses)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    whole = [tf.convert_to_tensor(gradient).numpy() for gradient in tape.gradient(expected, variables)]
+    untouched = np.setdiff1d(np.arange(log.n_items), rows.numpy())
+    for ours, theirs in zip(tables, whole[:2], strict=True):
+        np.testing.assert_allclose(ours, theirs[rows.numpy()], atol=1e-6)
+        np.testing.assert_allclose(theirs[untouched], 0.0, atol=1e-6)
+    for ours, theirs in zip(dense, whole[2:], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_batches_hold_every_step_of_every_sequence_once() -> None:
