@@ -104,9 +104,8 @@ def test_gradients_of_a_step_are_tensorflows_own() -> None:
     inputs = tf.constant([[0, 1, 2], [4, 0, -1]])
     targets = tf.constant([[1, 2, 3], [0, 1, -1]])
     negatives = np.array([5, 1, 3, 0])
-    loss, dense, rows, tables = trainer.gradients(
-        inputs, targets, tf.constant(negatives, tf.int32), tf.constant([0, 7])
-    )
+    seed = tf.constant([0, 7])
+    loss, dense, rows, tables = trainer.gradients(inputs, targets, tf.constant(negatives, tf.int32), seed)
     variables = [network.embedding, network.bias, *network.dense.values()]
     with tf.GradientTape() as tape:
         queries = network.queries(tf.gather(network.embedding, tf.maximum(inputs, 0)), seed=seed)
