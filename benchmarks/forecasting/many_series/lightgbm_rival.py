@@ -1,6 +1,9 @@
-"""LightGBM, direct: the features of the other tasks and what promotions do to them, learnt from a sample of rows."""
+"""LightGBM, direct: the features of the other tasks, more of promotions and the year; learnt from a sample of rows."""
 
+import sys
+import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import lightgbm as lgb
 import numpy as np
@@ -60,20 +63,35 @@ class Grid:
         """(n * H, F) features of the targets of some series after an origin, and the scale (n * H,)."""
         y, promo = self.y[series], self.promo[series]
         x, scale = features(y, {"promo": promo}, self.dates, series[:, None].astype(float), origin=origin, task=TASK)
-        return np.hstack([x, _promotions(y, promo, scale=scale[::HORIZON], origin=origin)]).astype(np.float32), scale
+        more = (
+            _promotions(y, promo, scale=scale[::HORIZON], origin=origin),
+            _year(y, scale=scale[::HORIZON], origin=origin).repeat(HORIZON, axis=0),
+        )
+        return np.hstack([x, *more]).astype(np.float32), scale
 
 
 def _promotions(y: np.ndarray, promo: np.ndarray, *, scale: np.ndarray, origin: int) -> np.ndarray:
     """(n * H, 9): whether the day of each of the eight lags had a promotion; the level of days without one."""
-    plain = np.where(promo[:, origin - 28 : origin] > 0, np.nan, y[:, origin - 28 : origin])
-    count = np.isfinite(plain).sum(axis=1)
-    level = np.where(count > 0, np.nansum(plain, axis=1) / np.maximum(count, 1), np.nan) / scale
+    level = _means(np.where(promo[:, origin - 28 : origin] > 0, np.nan, y[:, origin - 28 : origin])) / scale
     blocks = []
     for step in range(HORIZON):
         places = origin - 7 * (step // 7 + 1) + step - 7 * np.arange(8)
         lags = np.where(places >= 0, promo[:, np.maximum(places, 0)], np.nan)
         blocks.append(np.column_stack([lags, level]))
     return np.stack(blocks, axis=1).reshape(len(y) * HORIZON, -1)
+
+
+def _year(y: np.ndarray, *, scale: np.ndarray, origin: int) -> np.ndarray:
+    """(n, 4): the mean of a quarter and of a year; of the four weeks a year before the targets, and of those before."""
+    then = origin - 364
+    spans = ((origin - 91, origin), (origin - 364, origin), (then, then + 28), (then - 28, then))
+    return np.stack([_means(y[:, max(first, 0) : max(last, 0)]) / scale for first, last in spans], axis=1)
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    """(n,) means of the records of each row, NaN where it has none."""
+    count = np.isfinite(values).sum(axis=1)
+    return np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
 
 
 class Trees:
@@ -84,6 +102,7 @@ class Trees:
 
     def fit(self, history: pd.DataFrame) -> None:
         """From some series at each of the origins, all 28 steps of each."""
+        seconds = {"start": time.process_time()}
         grid, rng = Grid.of(history), np.random.default_rng(0)
         last = len(grid.dates) - HORIZON
         origins = np.arange(last, max(last - 7 * ORIGINS, 56), -7)
@@ -97,11 +116,15 @@ class Trees:
             targets.append(grid.y[chosen, origin : origin + HORIZON].reshape(-1) / scale)
         x_train, y_train = np.concatenate(rows), np.concatenate(targets)
         del grid, rows
+        seconds["features"] = time.process_time()
         for name, plan in PLANS.items():
             self.models[name] = lgb.LGBMRegressor(
                 n_estimators=ROUNDS, learning_rate=0.05, num_leaves=63, min_child_samples=50, subsample=0.8,
                 subsample_freq=1, colsample_bytree=0.8, n_jobs=1, verbose=-1, seed=0, **plan,
             ).fit(x_train, y_train)  # fmt: skip
+            seconds[name] = time.process_time()
+        parts = " ".join(f"{part}={seconds[part] - seconds[before]:.0f}" for before, part in pairwise(seconds))
+        print(f"of LightGBM's fit, CPU seconds: {parts}", file=sys.stderr, flush=True)
 
     def predict(self, history: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
         """Columns unique_id, ds, mean, p90; nothing below zero."""

@@ -22,7 +22,10 @@ HISTORY, FUTURE, HELD_OUT = "history.parquet", "future.parquet", "held_out.parqu
 
 
 def sales(*, first: int, series: int, days: int, seed: int) -> pd.DataFrame:
-    """Series `first`, `first + 1`, …: unique_id, ds, y (units), promo (0 or 1); no rows before a series begins."""
+    """Series `first`, `first + 1`, …: unique_id, ds, y (units), promo (0 or 1), expected (the mean y was drawn of).
+
+    There are no rows before a series begins.
+    """
     rng = np.random.default_rng([seed, first])
     dates = pd.date_range(FIRST, periods=days, unit="us")
     day = np.arange(days)
@@ -36,7 +39,8 @@ def sales(*, first: int, series: int, days: int, seed: int) -> pd.DataFrame:
     promo = starts > np.pad(starts[:, :-7], [(0, 0), (7, 0)])
     lift = rng.normal(np.log(2), 0.3, size=(series, 1)) * promo
     uneven = rng.gamma(8.0, 1 / 8, size=(series, days))
-    y = rng.poisson(np.exp(level + walk + trend + year + week + lift) * uneven)
+    expected = np.exp(level + walk + trend + year + week + lift)
+    y = rng.poisson(expected * uneven)
     begins = np.where(rng.random(series) < 0.2, rng.integers(0, 730, size=series), 0)
     begun = day[None] >= np.minimum(begins, days // 2)[:, None]
     frame = pd.DataFrame(
@@ -45,6 +49,7 @@ def sales(*, first: int, series: int, days: int, seed: int) -> pd.DataFrame:
             "ds": np.tile(dates, series),
             "y": y.ravel().astype(np.float32),
             "promo": promo.ravel().astype(np.float32),
+            "expected": expected.ravel(),
         }
     )
     frame["unique_id"] = frame["unique_id"].astype("category")
@@ -59,9 +64,9 @@ def write_shop(folder: Path, *, series: int, days: int, seed: int) -> None:
         frame = sales(first=first, series=min(SERIES_A_GROUP, series - first), days=days + HORIZON, seed=seed)
         past = frame["ds"] <= cutoff
         parts = {
-            HISTORY: frame[past],
-            FUTURE: frame[~past].drop(columns="y"),
-            HELD_OUT: frame[~past].drop(columns="promo"),
+            HISTORY: frame.loc[past, ["unique_id", "ds", "y", "promo"]],
+            FUTURE: frame.loc[~past, ["unique_id", "ds", "promo"]],
+            HELD_OUT: frame.loc[~past, ["unique_id", "ds", "y", "expected"]],
         }
         for name, part in parts.items():
             table = pa.Table.from_pandas(part, preserve_index=False)
