@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-POSITIONS_A_SECOND = 16_000  # events that a network of width 128 learns from
+POSITIONS_A_SECOND = 24_000  # events that a network of width 128 learns from
 SCORES_A_SECOND = 120_000_000  # scores of items, of all sources together, that become candidates with features
 NETWORK_POSITIONS = 2_400_000  # events that a network reads in all its epochs together, whatever the budget
 FEWEST_POSITIONS = 50_000  # below which a network would learn too little to be worth its seconds
