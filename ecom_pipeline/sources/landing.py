@@ -3,12 +3,10 @@
 Rows that cannot be parsed go to quarantine; files that cannot be read are refused; all others go on.
 """
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +15,6 @@ from ecom_pipeline.sources import ledger
 from ecom_pipeline.sources.file_ids import assign
 from ecom_pipeline.sources.files import (
     FileRefusedError,
-    Fingerprint,
     LandingFile,
     Source,
     as_it_is_now,
@@ -50,8 +47,6 @@ BATCH_BYTES = 512 << 20
 BATCH_FILES = 500
 MENDING = ".mending-"
 YOUNG_SECONDS = 60.0
-MOST_READERS = 8
-"""Files that are read through at once, on a machine with so many cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +103,18 @@ def load_landing(
 
     file_ids = _file_ids(warehouse, found, known)
     candidates: list[Candidate] = []
-    fresh: list[LandingFile] = []
-    for file in found:
-        entry = known.get((file.source.feed, file.path))
-        if entry is not None and entry.status != "removed" and ledger.is_unchanged(entry, file):
-            report = _unchanged(report, entry)
-        else:
-            fresh.append(file)
-    with _mending_folder(warehouse) as mending, _read_through(fresh, landing) as readings:
-        for file, reading in zip(fresh, readings, strict=True):
+    with _mending_folder(warehouse) as mending:
+        for file in found:
+            entry = known.get((file.source.feed, file.path))
+            if entry is not None and entry.status != "removed" and ledger.is_unchanged(entry, file):
+                report = _unchanged(report, entry)
+                continue
             looked_at = _look_at(
                 warehouse,
                 file,
-                known.get((file.source.feed, file.path)),
-                reading,
+                entry,
                 file_id=file_ids[(file.source.feed, file.path)],
+                landing=landing,
                 mending=mending,
                 run_id=run_id,
             )
@@ -195,38 +187,13 @@ def _unchanged(report: LoadReport, entry: ledger.Entry) -> LoadReport:
     return replace(report, files_unchanged=report.files_unchanged + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What reading a file from its begin to its end tells."""
-
-    compression: str
-    layout: Layout
-    seen: Fingerprint
-
-
-@contextmanager
-def _read_through(files: Sequence[LandingFile], landing: Path) -> Iterator[list[Future[_Reading]]]:
-    """Readings of files, several at once: hashing and counting lines leave Python's lock to others."""
-
-    def read(file: LandingFile) -> _Reading:
-        refuse_outside(file, landing)
-        compression, layout = compression_and_layout(file)
-        return _Reading(compression, layout, fingerprint(file, compression))
-
-    pool = ThreadPoolExecutor(max_workers=min(MOST_READERS, os.cpu_count() or 1))
-    try:
-        yield [pool.submit(read, file) for file in files]
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _look_at(
     warehouse: Warehouse,
     file: LandingFile,
     known: ledger.Entry | None,
-    reading: Future[_Reading],
     *,
     file_id: int,
+    landing: Path,
     mending: Path,
     run_id: str,
 ) -> Candidate | str | ledger.Entry:
@@ -234,8 +201,9 @@ def _look_at(
     sha256 = ""
     mended = None
     try:
-        read = reading.result()
-        compression, layout, seen = read.compression, read.layout, read.seen
+        refuse_outside(file, landing)
+        compression, layout = compression_and_layout(file)
+        seen = fingerprint(file, compression)
         sha256 = seen.sha256
         if known is not None and known.sha256 == sha256 and known.status != "refused":
             ledger.touch(warehouse, file, known)
