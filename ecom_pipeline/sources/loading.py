@@ -115,6 +115,7 @@ def load_together(
     connection = warehouse.connection
     source, layout = batch[0].file.source, batch[0].layout
     sql, paths = read_statement([candidate.reads for candidate in batch], layout, rejects=REJECTS)
+    drop_temporary(warehouse)  # DuckDB adds to the rejects of a reading before
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS {sql}", [paths]).fetchall()
     except (*_NO_FAULT_OF_FILES, duckdb.IOException) as error:
