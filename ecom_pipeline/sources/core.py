@@ -152,7 +152,7 @@ def _process(
 ) -> set[int]:
     """Judge one batch of files; returns the files whose rows in core may have changed.
 
-    What it writes is one transaction, which nothing else can write between reading and writing.
+    What it writes is one transaction; nobody else writes to the warehouse between that and what it reads before.
     """
     feed, core = staging.feed, staging.core.name
     ids = {file.file_id for file in batch}

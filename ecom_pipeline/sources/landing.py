@@ -32,7 +32,6 @@ from ecom_pipeline.sources.loading import (
     OpenQuotesError,
     PeopleToForgetError,
     create_raw_table,
-    drop_temporary,
     load_together,
 )
 from ecom_pipeline.sources.mending import MOST_PASSES, is_irregular, mended_copy, without_quotes
@@ -306,8 +305,6 @@ def _load(
             error=f"{candidate.file.path}: {why}; mend the file and send it again",
         )
         return replace(report, refused=(*report.refused, (candidate.file.path, message)))
-    finally:
-        drop_temporary(warehouse)
     return replace(
         report,
         files_loaded=report.files_loaded + len(batch),

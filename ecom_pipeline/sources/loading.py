@@ -112,10 +112,18 @@ def load_together(
         PeopleToForgetError: if rows are of people of whom `forgotten_among` says that they were forgotten.
         duckdb.Error: if the warehouse, its disk or memory fails.
     """
+    try:
+        return _load_together(warehouse, batch, run_id=run_id, forgotten_among=forgotten_among)
+    finally:  # before another try at the same files too: DuckDB would add to the rejects of this one
+        _drop_temporary(warehouse)
+
+
+def _load_together(
+    warehouse: Warehouse, batch: Sequence[Candidate], *, run_id: str, forgotten_among: ForgottenAmong | None
+) -> tuple[int, int]:
     connection = warehouse.connection
     source, layout = batch[0].file.source, batch[0].layout
     sql, paths = read_statement([candidate.reads for candidate in batch], layout, rejects=REJECTS)
-    drop_temporary(warehouse)  # DuckDB adds to the rejects of a reading before
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS {sql}", [paths]).fetchall()
     except (*_NO_FAULT_OF_FILES, duckdb.IOException) as error:
@@ -397,7 +405,7 @@ def add_raw_columns(warehouse: Warehouse, name: str, columns: Sequence[str]) -> 
         warehouse.connection.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted(column)} VARCHAR").fetchall()
 
 
-def drop_temporary(warehouse: Warehouse) -> None:
+def _drop_temporary(warehouse: Warehouse) -> None:
     """Drop what reading a batch leaves behind."""
     for name in ("incoming", f"{REJECTS}_errors", f"{REJECTS}_scans"):
         warehouse.connection.execute(f"DROP TABLE IF EXISTS temp.{name}").fetchall()
