@@ -23,9 +23,10 @@ test: install ## Every test
 test-spark: install-spark ## The tests on a real standalone Spark cluster (needs Java 17)
 	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark ecom_pipeline_tests/spark
 
-test-spark-sample: install-spark ## Of these, the sample shop beside DuckDB, a killed worker, checks, scoring, training
+test-spark-sample: install-spark ## Of these, the sample shop beside DuckDB, a killed worker, remote storage, checks, scoring, training
 	@ECOM_REQUIRE_SPARK=1 $(BIN)/python -m pytest -m spark $(addprefix ecom_pipeline_tests/spark/test_,parity.py \
-		killed_worker.py quality.py scoring.py training.py) -k "sample_shop or killed or quality or scoring or weights"
+		killed_worker.py remote_storage.py quality.py scoring.py training.py) \
+		-k "(sample_shop or killed or remote or quality or scoring or weights) and not forgotten"
 
 test-postgres: install-postgres ## The test with a PostgreSQL server of its own (needs initdb and pg_ctl)
 	@ECOM_REQUIRE_POSTGRES=1 $(BIN)/python -m pytest -m postgres ecom_pipeline_tests/operations

@@ -28,7 +28,6 @@ from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import SourceProfile, load_landing, read_profile, update_core
 from ecom_pipeline.spark.cluster import LocalCluster, local_cluster
 from ecom_pipeline.spark.session import spark_session
-from ecom_pipeline.spark.storage import Storage
 from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
@@ -103,7 +102,9 @@ def generated(folder: Path, events: int) -> Iterator[Bench]:
     with open_warehouse(folder / "warehouse.duckdb", settings) as warehouse:
         load_landing(warehouse, landing=landing, profile=profile, run_id="bench")
         update_core(warehouse, profile=profile, run_id="bench")
-        warehouse.connection.execute(f"ATTACH '{folder / 'expected.duckdb'}' AS {EXPECTED}").fetchall()
+        warehouse.connection.execute(
+            f"ATTACH {contracts.literal(str(folder / 'expected.duckdb'))} AS {EXPECTED}"
+        ).fetchall()
         yield Bench(warehouse, profile, settings, plan.last_day - timedelta(days=1))
 
 
@@ -158,8 +159,8 @@ def on_cluster(
         spark_session(cluster.url, options=options) as spark,
     ):
         wait_for_executors(spark, workers)
-        storage = Storage(folder / f"storage-{workers}-{time.monotonic_ns()}")
-        warehouse = SparkWarehouse(bench.warehouse.connection, session=nullcontext(spark), storage=storage)
+        storage = folder / f"storage-{workers}-{time.monotonic_ns()}"
+        warehouse = SparkWarehouse(bench.warehouse.connection, session=nullcontext(spark), storage=str(storage))
         try:
             yield warehouse, cluster, spark
         finally:

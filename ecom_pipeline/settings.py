@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ecom_pipeline.documents import read_document
+from ecom_pipeline.spark.files import mounted_path
 
 Cell = Literal["lstm", "gru", "simple_rnn"]
 Engine = Literal["duckdb", "spark"]
@@ -125,8 +126,8 @@ class Settings(BaseModel):
     )
     spark_storage: str | None = Field(
         None,
-        description="Absolute path of a folder that this machine and every worker reach under that path, for tables "
-        "as Parquet; needed where engine is spark.",
+        description="Where tables lie as Parquet: the absolute path of a folder that this machine and every worker "
+        "reach under that path, or a URL that Spark reads (hdfs://host:8020/shop); needed where engine is spark.",
     )
     spark_options: dict[str, str] = Field(
         {}, description="Settings of the Spark session, such as {spark.executor.memory: 8g}."
@@ -138,7 +139,8 @@ class Settings(BaseModel):
     )
     training_storage: str | None = Field(
         None,
-        description="Absolute path of a folder that this machine and all training_hosts reach under that path.",
+        description="Absolute path of a folder that this machine and all that train reach under that path; needed with "
+        "training_hosts, and with spark_training_workers where spark_storage is a URL.",
     )
     spark_training_workers: int | None = Field(
         None,
@@ -152,6 +154,14 @@ class Settings(BaseModel):
     )
     mlflow_tracking_uri: str | None = Field(None, description="An MLflow server; default: SQLite in models/.")
 
+    @property
+    def folder_of_training(self) -> Path | None:
+        """Where workers that train together find their jobs: `training_storage`, or a folder of `spark_storage`."""
+        if self.training_storage is not None:
+            return Path(self.training_storage)
+        tables = mounted_path(self.spark_storage or "")
+        return None if self.spark_storage is None or tables is None else tables / "training"
+
     @model_validator(mode="after")
     def _clusters_are_named(self) -> Self:
         missing = [name for name in ("spark_master", "spark_storage") if getattr(self, name) is None]
@@ -161,6 +171,8 @@ class Settings(BaseModel):
             raise ValueError("training_hosts needs training_storage as well")
         if self.spark_training_workers is not None and self.engine != "spark":
             raise ValueError("spark_training_workers needs engine: spark")
+        if self.spark_training_workers is not None and self.folder_of_training is None:
+            raise ValueError("spark_training_workers needs training_storage as well, as spark_storage is a URL")
         return self
 
 

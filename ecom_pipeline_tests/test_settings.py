@@ -58,6 +58,13 @@ def test_workers_that_train_need_what_they_share(tmp_path: Path) -> None:
         write(tmp_path, "profile: sample\ntraining_hosts: [a:7000, b:7000]\n").settings()
     with pytest.raises(DocumentError, match="spark_training_workers needs engine: spark"):
         write(tmp_path, "profile: sample\nspark_training_workers: 2\n").settings()
+    cluster = "profile: sample\nengine: spark\nspark_master: spark://host:7077\nspark_training_workers: 2\n"
+    with pytest.raises(DocumentError, match="needs training_storage as well, as spark_storage is a URL"):
+        write(tmp_path, f"{cluster}spark_storage: hdfs://host:8020/shop\n").settings()
+    named = write(tmp_path, f"{cluster}spark_storage: hdfs://host:8020/shop\ntraining_storage: /mnt/training\n")
+    assert named.settings().folder_of_training == Path("/mnt/training")
+    mounted = write(tmp_path, f"{cluster}spark_storage: file:///mnt/shop\n").settings()
+    assert mounted.folder_of_training == Path("/mnt/shop/training")
 
 
 def test_an_unquoted_time_is_understood_or_refused_but_never_another_time(tmp_path: Path) -> None:

@@ -27,11 +27,13 @@ def forget_user(
     from ecom_pipeline.privacy.erasure import forget_user as erase
     from ecom_pipeline.privacy.pseudonyms import PrivacyError
     from ecom_pipeline.sources.removal import RemovalError
+    from ecom_pipeline.spark.files import StorageError
+    from ecom_pipeline.spark.session import SparkMissingError
 
     shop = existing_home(home)
     try:
         receipt, file = erase(shop, user_id)
-    except (PrivacyError, RemovalError, ValueError) as error:
+    except (PrivacyError, RemovalError, StorageError, SparkMissingError, ValueError) as error:
         raise CommandError(str(error)) from None
     if as_json:
         typer.echo(json.dumps(asdict(receipt) | {"receipt": str(file)}, indent=2, ensure_ascii=False))

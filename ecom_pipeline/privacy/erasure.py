@@ -8,9 +8,11 @@ interrupted is finished by running it again.
 import json
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -39,7 +41,8 @@ from ecom_pipeline.sources.files import find_files, sources_of
 from ecom_pipeline.sources.profile import FEEDS, SourceProfile, lookup_feed, read_profile
 from ecom_pipeline.sources.removal import remove_lines_with, remove_rows
 from ecom_pipeline.sources.staging import raw_rows, tried
-from ecom_pipeline.spark.storage import Storage
+from ecom_pipeline.spark.session import spark_session
+from ecom_pipeline.spark.storage import storage_at
 from ecom_pipeline.steps.publishing import publish_shop
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
@@ -74,6 +77,9 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         PrivacyError: if published ids are to be hashed and the key is missing.
         RemovalError: if a row in landing is not where it was loaded from.
         WarehouseError: if the warehouse cannot be used.
+        StorageError: if the storage root of a cluster cannot be reached; the person is on the list then, and nothing
+            else was done.
+        SparkMissingError: if it is a URL, and the extra spark is missing; the same.
     """
     if not user_id.strip():
         raise ValueError("the id is empty")
@@ -83,14 +89,14 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
     profile = read_profile(settings.profile, base=home.root)
     listed = add_to_list(home, user_id)
     with open_warehouse(home.warehouse_file, settings, on_wait=on_wait) as warehouse:
+        if settings.spark_storage is not None:  # first, as it may be out of reach; the next night exports what is left
+            _clear_storage(settings.spark_storage, settings.spark_options)
         models = _forget_models(home, settings, _first_day(warehouse, user_id))  # while it is known since when
         in_landing = _erase_from_landing(warehouse, home, profile, listed, user_id)
         in_warehouse = _erase_from_tables(warehouse, user_id)
         if home.published_file.exists():
             publish_shop(warehouse, home=home, settings=settings, profile=profile)
     _rewrite_warehouse(home)
-    if settings.spark_storage is not None:
-        Storage(Path(settings.spark_storage)).clear()  # the next night exports what is left
     places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
     places |= erase_from_history(home.root / ARCHIVE, user_id)
     in_databases = sum(erase_from_database(url, user_id) for url in run_databases(home))
@@ -118,6 +124,13 @@ def _first_day(warehouse: Warehouse, user_id: str) -> date | None:
         {"user": user_id},
     )
     return day
+
+
+def _clear_storage(root: str, options: Mapping[str, str]) -> None:
+    """Remove what lies at a cluster's storage root; a driver alone reaches it, and is started only where it must."""
+    with ExitStack() as entered:
+        session = cache(lambda: entered.enter_context(spark_session("local[1]", options=options)))
+        storage_at(root, session).clear()
 
 
 def _erase_from_landing(

@@ -1,7 +1,5 @@
 """Which workers train a night's networks, where it is not the night's own process."""
 
-from pathlib import Path
-
 from ecom_pipeline.distributed.hosts import HostRunner
 from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.settings import Settings
@@ -10,9 +8,10 @@ from ecom_pipeline.warehouse import Warehouse
 
 def training_workers(settings: Settings, warehouse: Warehouse) -> Runner | None:
     """What the settings name: hosts, or the workers of the warehouse's Spark cluster; None: this process trains."""
-    if settings.training_hosts and settings.training_storage is not None:
-        return HostRunner(settings.training_hosts, storage=Path(settings.training_storage))
-    if settings.spark_training_workers is not None and settings.spark_storage is not None:
+    storage = settings.folder_of_training
+    if settings.training_hosts and storage is not None:
+        return HostRunner(settings.training_hosts, storage=storage)
+    if settings.spark_training_workers is not None and storage is not None:
         from ecom_pipeline.spark.training import BarrierRunner
         from ecom_pipeline.warehouse.spark_engine import SparkWarehouse
 
@@ -20,6 +19,6 @@ def training_workers(settings: Settings, warehouse: Warehouse) -> Runner | None:
             return BarrierRunner(
                 lambda: warehouse.spark,
                 workers=settings.spark_training_workers,
-                storage=Path(settings.spark_storage) / "training",
+                storage=storage,
             )
     return None

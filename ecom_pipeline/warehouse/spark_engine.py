@@ -6,7 +6,6 @@ rows are then loaded. What the cluster reads is what the warehouse holds: each t
 exported again only if the stamp of its rows changed.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ecom_pipeline.contracts import ALL_TABLES, Table, literal
 from ecom_pipeline.settings import Settings
-from ecom_pipeline.spark.storage import Entry, Storage
+from ecom_pipeline.spark.storage import Entry, Storage, storage_at
 from ecom_pipeline.warehouse.duckdb_engine import Parameters, Warehouse, WarehouseError
 from ecom_pipeline.warehouse.sql_files import parameters_of, sql_text, tables_named_in
 
@@ -39,7 +38,10 @@ class SparkWarehouse(Warehouse):
     Args:
         connection: The open warehouse.
         session: Of the cluster; entered when a table first needs it, and left by `close_session`.
-        storage: Where tables lie as Parquet.
+        storage: Path or URL of the root below which tables lie as Parquet.
+
+    Raises:
+        StorageError: if that is no absolute path.
     """
 
     makes_parts = False
@@ -49,10 +51,10 @@ class SparkWarehouse(Warehouse):
         connection: duckdb.DuckDBPyConnection,
         *,
         session: "AbstractContextManager[SparkSession]",
-        storage: Storage,
+        storage: str,
     ) -> None:
         super().__init__(connection)
-        self.storage = storage
+        self.storage: Storage = storage_at(storage, lambda: self.spark)
         self._session = session
         self._entered = ExitStack()
         self._spark: SparkSession | None = None
@@ -100,12 +102,13 @@ class SparkWarehouse(Warehouse):
 
         self._offer_tables_of(sql_text(declared.layer, declared.name), but=declared.name)
         path = self.storage.new_path(declared.name)
-        computed(self.spark, declared, parameters).write.parquet(str(path))
-        yield _parquet(path)
+        computed(self.spark, declared, parameters).write.parquet(path)
+        with self.storage.files.reading(path) as here:
+            yield _parquet(here)
         if not is_whole:
-            shutil.rmtree(path)
+            self.storage.files.remove(path)
         else:  # nothing need be exported for its readers
-            self.storage.put(declared.name, Entry({"": (self._stamps(declared.name)[""], str(path))}))
+            self.storage.put(declared.name, Entry({"": (self._stamps(declared.name)[""], path)}))
 
     def is_on_cluster(self, declared: Table) -> bool:
         """Whether the table lies at the storage root as a whole, or will when it is next read there."""
@@ -119,12 +122,14 @@ class SparkWarehouse(Warehouse):
     @contextmanager
     def written(self, frame: "DataFrame", name: str) -> Iterator[Iterator[pa.Table]]:
         """The rows of a frame that the cluster has written down, a part of them at a time."""
+        self.storage.remove(name)  # what a dead driver left
         path = self.storage.new_path(name)
         try:
-            frame.write.parquet(str(path))
-            yield (pq.read_table(part) for part in sorted(path.glob("*.parquet")))
+            frame.write.parquet(path)
+            with self.storage.files.reading(path) as here:
+                yield (pq.read_table(part) for part in sorted(here.glob("*.parquet")))
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            self.storage.files.remove(path)
 
     def _offer_tables_of(self, sql: str, *, but: str | None = None) -> None:
         for name in tables_named_in(sql, {*ALL_TABLES, CALENDAR} - {but}):
@@ -144,10 +149,12 @@ class SparkWarehouse(Warehouse):
                     continue
                 path = self.storage.new_path(name)
                 wanted = f" WHERE strftime({month}, '%Y-%m') = {literal(key)}" if month else ""
-                self.connection.execute(
-                    f"COPY (SELECT * FROM {name}{wanted}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
-                ).fetchall()
-                partitions[key] = (stamp, str(path))
+                with self.storage.files.writing(path) as here:
+                    self.connection.execute(
+                        f"COPY (SELECT * FROM {name}{wanted}) TO {literal(str(here))} "
+                        "(FORMAT parquet, COMPRESSION zstd)"
+                    ).fetchall()
+                partitions[key] = (stamp, path)
             entry = Entry(partitions)
             self.storage.put(name, entry)
         self._view(name, entry)
@@ -184,14 +191,14 @@ def spark_warehouse(connection: duckdb.DuckDBPyConnection, settings: Settings) -
     """The warehouse with the cluster of the settings; its session ends with the block.
 
     Raises:
-        StorageError: if the storage root cannot be made.
+        StorageError: if the storage root is no absolute path.
     """
     from ecom_pipeline.spark.session import spark_session
 
     if settings.spark_master is None or settings.spark_storage is None:
         raise WarehouseError("engine: spark needs spark_master and spark_storage")
     session = spark_session(settings.spark_master, options=settings.spark_options)
-    warehouse = SparkWarehouse(connection, session=session, storage=Storage(Path(settings.spark_storage)))
+    warehouse = SparkWarehouse(connection, session=session, storage=settings.spark_storage)
     try:
         yield warehouse
     finally:

@@ -11,7 +11,6 @@ from ecom_pipeline import contracts
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.sources import SourceProfile, load_landing, read_profile, update_core
 from ecom_pipeline.sources.profile import FEEDS
-from ecom_pipeline.spark.storage import Storage
 from ecom_pipeline.steps.accuracy import forecast_accuracy
 from ecom_pipeline.steps.features import FEATURE_ORDER, build_feature
 from ecom_pipeline.steps.trajectories import TRAJECTORY_ORDER, build_trajectory
@@ -88,9 +87,9 @@ def shop_of(folder: Path, *, profile_name: str, files: dict[str, list[Path]], as
 
 
 @contextmanager
-def on_cluster(shop: Shop, spark: "SparkSession", storage_root: Path) -> Iterator[SparkWarehouse]:
+def on_cluster(shop: Shop, spark: "SparkSession", storage_root: Path | str) -> Iterator[SparkWarehouse]:
     """The shop's warehouse with a session of the cluster at work."""
-    warehouse = SparkWarehouse(shop.warehouse.connection, session=nullcontext(spark), storage=Storage(storage_root))
+    warehouse = SparkWarehouse(shop.warehouse.connection, session=nullcontext(spark), storage=str(storage_root))
     try:
         yield warehouse
     finally:

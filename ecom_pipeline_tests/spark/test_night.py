@@ -17,6 +17,7 @@ from ecom_pipeline.contracts import PUBLISHED_TABLES
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
 from ecom_pipeline.spark.cluster import LocalCluster
+from ecom_pipeline.spark.files import MountedFiles
 from ecom_pipeline.spark.storage import Storage
 from ecom_pipeline_tests.conftest import SMALL_SHOP
 from ecom_pipeline_tests.spark.comparing import RELATIVE, differences
@@ -85,8 +86,9 @@ def test_a_night_on_the_cluster_publishes_what_duckdb_publishes_also_when_the_dr
     settings |= {"engine": "spark", "spark_master": cluster.url, "spark_storage": str(storage_root)}
     home.settings_file.write_text(yaml.safe_dump(settings | {"spark_options": OPTIONS}), encoding="utf-8")
     killed_night(home, tmp_path / "killed.log", storage_root)
-    assert Storage(storage_root).entry(STRUCK).paths == [], "a table that is half there is none"
-    assert Storage(storage_root).entry("feat_user_events").paths != []
+    there = Storage(str(storage_root), MountedFiles())
+    assert there.entry(STRUCK).paths == [], "a table that is half there is none"
+    assert there.entry("feat_user_events").paths != []
     assert published(home) == expected
     found = night(home)
 
