@@ -13,6 +13,10 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from ecom_pipeline.tensorflow_threads import use_one_thread
+
+use_one_thread()
+
 RecurrentCell = Literal["gru", "lstm", "simple_rnn"]
 GATES: dict[RecurrentCell, int] = {"gru": 3, "lstm": 4, "simple_rnn": 1}
 
