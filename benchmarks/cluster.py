@@ -275,8 +275,11 @@ def main() -> None:
                 for name in given.tables:
                     cpu = cpu_of(cluster)
                     measured[name] = bench.build(name, warehouse), cpu_of(cluster) - cpu
-                    print(f"{workers} workers, {name}: {shown([measured[name]])}", flush=True)
-                    if count := bench.differing(name):
+                    count = bench.differing(name)
+                    print(
+                        f"{workers} workers, {name}: {shown([measured[name]])}, rows that differ: {count}", flush=True
+                    )
+                    if count:
                         differing[f"{workers} workers, {name}"] = count
                 seconds[f"{workers} workers"] = measured
         print(f"\n| table | {' | '.join(seconds)} |\n|---|{'---|' * len(seconds)}")
