@@ -96,8 +96,15 @@ def test_a_forgotten_person_is_in_no_file_and_does_not_come_back(copy_of_shop: C
         assert connection.execute(published, [PERSON]).fetchall()[0][0] > 0
         others = connection.execute("SELECT count(DISTINCT user_id) FROM user_events").fetchall()[0][0]
 
+    at_the_cluster = home.root.parent / "storage"
+    with home.settings_file.open("a", encoding="utf-8") as settings:
+        settings.write(f"\nspark_storage: {at_the_cluster}\n")
+    (at_the_cluster / "core_events").mkdir(parents=True)
+    (at_the_cluster / "core_events" / "manifest-00000001.json").write_text("{}", encoding="utf-8")
+
     done = ecom("forget-user", PERSON, "--home", home.root, "--json")
     assert done.exit_code == 0, done.output
+    assert list(at_the_cluster.iterdir()) == []
     receipt = json.loads(done.stdout)
     assert receipt["rows_in_landing"]
     assert receipt["remaining"] == []

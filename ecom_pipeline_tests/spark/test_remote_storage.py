@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = [*ON_A_CLUSTER]
 MADE_THERE = (
     "feat_user_events",
+    "feat_item_clicks",
     "feat_items",
     "feat_sessions",
     "session_paths",
