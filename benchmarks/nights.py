@@ -76,15 +76,16 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = arguments.home or Path(scratch) / "shop"
-        seconds = run_nights(arguments.shop, root, nights_before=arguments.backfill)
+        seconds, last = run_nights(arguments.shop, root, nights_before=arguments.backfill)
         print(f"## {arguments.shop}\n")
         print(f"{arguments.backfill + 1} night(s), {seconds:.0f} s from the first command to the last, on "
               f"{os.cpu_count()} cores.\n")  # fmt: skip
         report(Home(root).published_file)
+        report_orchestration(Home(root).published_file, last)
 
 
-def run_nights(shop: str, root: Path, *, nights_before: int) -> float:
-    """Make a home, bring the exports in, run the nights; returns the seconds of the nights."""
+def run_nights(shop: str, root: Path, *, nights_before: int) -> tuple[float, float]:
+    """Make a home, bring the exports in, run the nights; returns the seconds of all nights and of the last one."""
     exports, as_of = EXPORTS[shop]
     command = [sys.executable, "-m", "ecom_pipeline"]
     bring = ["--exports", str(exports)] if exports is not None else []
@@ -99,8 +100,9 @@ def run_nights(shop: str, root: Path, *, nights_before: int) -> float:
             check=True,
             stdout=sys.stderr,
         )
+    began_last = time.monotonic()
     subprocess.run([*command, "nightly", "--home", str(root), "--as-of", str(as_of)], check=True, stdout=sys.stderr)
-    return time.monotonic() - began
+    return time.monotonic() - began, time.monotonic() - began_last
 
 
 def report(published: Path) -> None:
@@ -119,6 +121,22 @@ def report(published: Path) -> None:
             print("| " + " | ".join("" if value is None else str(value) for value in row) + " |")
         print()
     connection.close()
+
+
+def report_orchestration(published: Path, seconds: float) -> None:
+    """Print what the night took beside its steps, and what Dagster takes to load the definitions, in seconds."""
+    with duckdb.connect(str(published), read_only=True) as connection:
+        ((steps, inside),) = connection.execute(
+            "SELECT count(*), sum(seconds) FROM runs WHERE run_id = (SELECT arg_max(run_id, started_at) FROM runs)"
+        ).fetchall()
+    began = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-c", "from ecom_pipeline.definitions import build_defs; build_defs()"],
+        check=True,
+        env={**os.environ, "ECOM_PIPELINE_HOME": str(published.parents[1])},
+    )
+    print(f"Beside its {steps} steps the last night took {seconds - inside:.1f} s; the definitions load in "
+          f"{time.monotonic() - began:.1f} s.")  # fmt: skip
 
 
 if __name__ == "__main__":

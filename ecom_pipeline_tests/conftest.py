@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from ecom_pipeline.cli import app
-from ecom_pipeline.orchestration.observing import SilentObserver
 from ecom_pipeline.orchestration.running import NightRun, run_night
 from ecom_pipeline.sample import ShopPlan, generate_shop
 from ecom_pipeline.settings import Home
@@ -39,27 +37,12 @@ def absl_logs_to_a_stream_of_its_own() -> None:
     absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
-class Stopwatch(SilentObserver):
-    """Sums the processor time inside steps; unlike the clock on the wall it does not depend on who else is busy."""
-
-    def __init__(self) -> None:
-        self.inside = 0.0
-        self._since = 0.0
-
-    def step_started(self, step: str) -> None:
-        self._since = time.process_time()
-
-    def step_finished(self, step: str, *, seconds: float, rows: int | None, succeeded: bool) -> None:
-        self.inside += time.process_time() - self._since
-
-
 @dataclass(frozen=True)
 class PublishedShop:
-    """A home whose first night was published; `outside_seconds` is the processor time spent outside its steps."""
+    """A home whose first night was published."""
 
     home: Home
     run: NightRun
-    outside_seconds: float
 
 
 def set_up(root: Path, *, profile: str, exports: Path, settings: dict[str, object]) -> Home:
@@ -86,12 +69,9 @@ def published_shop(tmp_path_factory: pytest.TempPathFactory, small_exports: Path
     home = set_up(
         tmp_path_factory.mktemp("shop") / "home", profile="sample", exports=small_exports, settings=SMALL_BUDGETS
     )
-    stopwatch = Stopwatch()
-    started = time.process_time()
-    run = run_night(home, SMALL_SHOP.last_day, observer=stopwatch)
-    spent = time.process_time() - started
+    run = run_night(home, SMALL_SHOP.last_day)
     assert run.succeeded, run.failures
-    return PublishedShop(home=home, run=run, outside_seconds=spent - stopwatch.inside)
+    return PublishedShop(home=home, run=run)
 
 
 @pytest.fixture

@@ -95,10 +95,6 @@ def test_models_and_forecasts_show_figures_and_plots_in_dagster(published_shop: 
     assert set(shown["analytics"]) >= {"file", "tables", "nights"}
 
 
-def test_orchestration_costs_little_beside_the_work(published_shop: PublishedShop) -> None:
-    assert published_shop.outside_seconds < 15
-
-
 def test_the_same_night_again_replaces_itself_and_ends_with_the_summary(copy_of_shop: Callable[[], Home]) -> None:
     home = copy_of_shop()
     before = published_rows(home.published_file)
