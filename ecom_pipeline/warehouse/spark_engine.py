@@ -102,7 +102,8 @@ class SparkWarehouse(Warehouse):
 
         self._offer_tables_of(sql_text(declared.layer, declared.name), but=declared.name)
         path = self.storage.new_path(declared.name)
-        computed(self.spark, declared, parameters).write.parquet(path)
+        with computed(self.spark, declared, parameters) as rows:
+            rows.write.parquet(path)
         with self.storage.files.reading(path) as here:
             yield _parquet(here)
         if not is_whole:

@@ -60,7 +60,8 @@ def test_core_files_give_the_same_rows(spark: "SparkSession", small_exports: Pat
             columns = ", ".join(f"CAST({column.name} AS {column.type})" for column in declared.columns)
             expected = shop.warehouse.arrow(f"SELECT {columns} FROM ({sql})").rename_columns(declared.column_names)
             assert expected.num_rows > 0
-            assert differences(declared, expected, computed(spark, declared, sql=sql).toArrow()) == []
+            with computed(spark, declared, sql=sql) as rows:
+                assert differences(declared, expected, rows.toArrow()) == []
 
 
 def test_purchases_of_guests_without_sessions_are_orders_of_their_own(

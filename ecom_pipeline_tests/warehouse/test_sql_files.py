@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecom_pipeline.warehouse import sql_text
-from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of
+from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, subqueries_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,28 @@ def test_what_stands_in_a_string_or_a_comment_never_changes_and_parameters_keep_
 def test_a_missing_sql_file_is_named(tmp_path: object) -> None:
     with pytest.raises(FileNotFoundError, match=r"no_such_table\.sql"):
         sql_text("core", "no_such_table")
+
+
+@pytest.mark.parametrize(
+    ("sql", "subqueries", "rest"),
+    [
+        ("SELECT 1", {}, "SELECT 1"),
+        ("-- why\nWITH a AS (SELECT 1) SELECT * FROM a", {"a": "SELECT 1"}, "SELECT * FROM a"),
+        (
+            "WITH a AS (\n  SELECT (1 + (2)) AS x -- :)\n),\n-- then\nb AS (SELECT ')' AS y, \"(\" FROM a)\nSELECT (3)",
+            {"a": "SELECT (1 + (2)) AS x", "b": "SELECT ')' AS y, \"(\" FROM a"},
+            "SELECT (3)",
+        ),
+        ("WITH a AS (SELECT 'it''s (' /* ( */) SELECT '--' FROM a", {"a": "SELECT 'it''s ('"}, "SELECT '--' FROM a"),
+    ],
+)
+def test_a_query_is_taken_apart_into_its_named_subqueries(sql: str, subqueries: dict[str, str], rest: str) -> None:
+    assert subqueries_of(sql) == (subqueries, rest)
+
+
+@pytest.mark.parametrize(
+    "sql", ["WITH a AS (SELECT (1) SELECT 2", "WITH a AS (SELECT 1), SELECT 2", "WITH RECURSIVE a"]
+)
+def test_a_query_that_cannot_be_taken_apart_is_refused(sql: str) -> None:
+    with pytest.raises(ValueError, match="subquery"):
+        subqueries_of(sql)

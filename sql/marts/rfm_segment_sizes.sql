@@ -1,5 +1,5 @@
 -- The size and the worth of each segment in this night; no rows where nobody ever bought.
-WITH segments AS (
+WITH known_segments AS (
   SELECT segment
   FROM (
     VALUES
@@ -33,6 +33,6 @@ SELECT
   ) AS monetary_share,
   round(z.mean_recency_days, 4) AS mean_recency_days,
   round(z.mean_frequency, 4) AS mean_frequency
-FROM segments AS s
+FROM known_segments AS s
 JOIN buyers AS b ON b.users > 0
 LEFT JOIN sizes AS z ON s.segment = z.segment
