@@ -61,7 +61,7 @@ def computed(
         yield rows.select(*(F.col(column.name).cast(SPARK_TYPES[column.type]) for column in declared.columns))
 
 
-_WORK = re.compile(r"\b(?:GROUP\s+BY|JOIN|OVER|DISTINCT)\b|\bUNION\b(?!\s+ALL)")
+_WORK = re.compile(r"\b(?:GROUP\s+BY|OVER|DISTINCT)\b|\bUNION\b(?!\s+ALL)")
 
 
 def held_of(subqueries: Mapping[str, str], rest: str) -> frozenset[str]:

@@ -170,18 +170,20 @@ groups AS (
   UNION ALL
   SELECT 'total', 'total', min(starts_on), max(is_priced) FROM products HAVING count(*) > 0
 ),
+-- Depths are averaged as whole millionths, whose sums are the same in any order.
 group_grid AS (
   SELECT
     'category' AS level, category AS series_id, date, sum(quantity) AS quantity, sum(revenue) AS revenue,
     sum(gross) AS gross, sum(priced_units) AS priced_units, max(promoted) AS promoted,
-    avg(CAST(promoted AS DOUBLE)) AS promotion_share, avg(CASE WHEN promoted = 1 THEN depth END) AS depth
+    avg(CAST(promoted AS DOUBLE)) AS promotion_share,
+    avg(CASE WHEN promoted = 1 THEN round(depth * 1000000) END) AS millionths
   FROM grid
   WHERE category IS NOT NULL
   GROUP BY category, date
   UNION ALL
   SELECT
     'total', 'total', date, sum(quantity), sum(revenue), sum(gross), sum(priced_units), max(promoted),
-    avg(CAST(promoted AS DOUBLE)), avg(CASE WHEN promoted = 1 THEN depth END)
+    avg(CAST(promoted AS DOUBLE)), avg(CASE WHEN promoted = 1 THEN round(depth * 1000000) END)
   FROM grid
   GROUP BY date
 ),
@@ -234,7 +236,7 @@ SELECT
   CAST(coalesce(c.carts, 0) AS BIGINT),
   coalesce(g.promoted, 0) = 1,
   coalesce(round(g.promotion_share, 6), 0),
-  coalesce(round(g.depth, 6), 0),
+  coalesce(round(g.millionths) / 1000000, 0),
   d.is_holiday,
   d.is_closed
 FROM groups AS s

@@ -26,13 +26,15 @@ grid AS (
 group_grid AS (
   SELECT
     'category' AS level, category AS series_id, date, max(promoted) AS promoted,
-    avg(CAST(promoted AS DOUBLE)) AS promotion_share, avg(CASE WHEN promoted = 1 THEN depth END) AS depth
+    avg(CAST(promoted AS DOUBLE)) AS promotion_share,
+    avg(CASE WHEN promoted = 1 THEN round(depth * 1000000) END) AS millionths
   FROM grid
   WHERE category IS NOT NULL
   GROUP BY category, date
   UNION ALL
   SELECT
-    'total', 'total', date, max(promoted), avg(CAST(promoted AS DOUBLE)), avg(CASE WHEN promoted = 1 THEN depth END)
+    'total', 'total', date, max(promoted), avg(CAST(promoted AS DOUBLE)),
+    avg(CASE WHEN promoted = 1 THEN round(depth * 1000000) END)
   FROM grid
   GROUP BY date
 )
@@ -53,7 +55,7 @@ SELECT
   d.date,
   coalesce(g.promoted, 0) = 1,
   coalesce(round(g.promotion_share, 6), 0),
-  coalesce(round(g.depth, 6), 0),
+  coalesce(round(g.millionths) / 1000000, 0),
   d.is_holiday,
   d.is_closed
 FROM selling AS s
