@@ -95,6 +95,14 @@ def test_models_and_forecasts_show_figures_and_plots_in_dagster(published_shop: 
     assert set(shown["analytics"]) >= {"file", "tables", "nights"}
 
 
+def test_dagster_writes_few_records_for_a_step(published_shop: PublishedShop) -> None:
+    with instance_of(published_shop.home) as instance:  # each is a transaction: what orchestration costs, most of all
+        records = len(instance.all_logs(published_shop.run.run_id))
+        steps = len(instance.get_run_step_stats(published_shop.run.run_id))
+    assert steps > 40
+    assert records < 8 * steps
+
+
 def test_the_same_night_again_replaces_itself_and_ends_with_the_summary(copy_of_shop: Callable[[], Home]) -> None:
     home = copy_of_shop()
     before = published_rows(home.published_file)

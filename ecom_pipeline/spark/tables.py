@@ -1,8 +1,9 @@
 """Contract tables on Spark: the result of an SQL file as it is, in the columns and types of the contract.
 
-Spark computes a subquery that a query names by WITH anew wherever it is named, DuckDB once: the daily funnel went over
-all events eight times. So those that take work and are named more than once are held in the executors' memory, and on
-their disks where that is full, until the table is written. One that is lost with its executor is computed again.
+Spark computes a subquery that a query names by WITH anew wherever it is named, DuckDB once; the daily funnel names one
+grouping of all events eight times over. So those that take work and are named more than once are held in the executors'
+memory, and on their disks where that is full, until the table is written. One that is lost with its executor is
+computed again.
 """
 
 import re

@@ -226,6 +226,7 @@ def test_a_machine_much_slower_than_the_budget_reckons_with_is_stopped_by_the_cl
     chosen = tiny_forecaster(time_budget_s=1.0, settings=endless).fit(history).settings_
     assert chosen["cut_short_by_clock"]
     assert chosen["steps"] < chosen["allowed_steps"]
+    assert chosen["seconds"] < 15
 
 
 def test_progress_is_told_and_ends_at_one(sales: pd.DataFrame) -> None:

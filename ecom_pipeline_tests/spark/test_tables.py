@@ -40,7 +40,7 @@ def test_what_takes_work_and_is_named_twice_is_held(subqueries: dict[str, str], 
     assert held_of(subqueries, rest) == held
 
 
-def test_the_funnel_goes_over_all_events_once() -> None:
+def test_what_the_funnel_names_more_than_once_is_held() -> None:
     assert held_of(*subqueries_of(sql_text("marts", "funnel_daily"))) >= {
         "sessions",
         "steps",
