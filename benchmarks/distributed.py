@@ -18,12 +18,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
+
 from benchmarks.forecasting.data import TASKS, load
 from benchmarks.forecasting.tasks import forecaster_for
 from benchmarks.recommending.large import generated_log
 from ecom_pipeline.distributed.hosts import HostRunner, hosts_here
-from ecom_pipeline.distributed.jobs import Job
-from ecom_pipeline.forecasting import TrainingSettings
+from ecom_pipeline.distributed.jobs import Job, Runner
+from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
+from ecom_pipeline.precision import Precision
 from ecom_pipeline.recommending.reading import read_events
 
 ITEMS, EVENTS = 100_000, 200_000
@@ -31,7 +34,9 @@ EPOCHS = (1, 3)
 STEPS = (50, 350)
 
 
-def next_item_job(folder: Path, amount: int, *, positions: int, workers: int) -> tuple[Job, int]:
+def next_item_job(
+    folder: Path, amount: int, *, positions: int, workers: int, cell: str = "gru", precision: Precision = "float32"
+) -> tuple[Job, int]:
     """A job of so many epochs on a generated log, and the events that it learns from."""
     from ecom_pipeline.distributed.next_item import create_job
     from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
@@ -40,9 +45,9 @@ def next_item_job(folder: Path, amount: int, *, positions: int, workers: int) ->
     log, _ = read_events(generated_log(events=EVENTS, items=ITEMS), name="events")
     job = create_job(
         folder,
-        SequenceNetwork(log.n_items, NetworkSettings(width=128), seed=0),
+        SequenceNetwork(log.n_items, NetworkSettings(cell=cell, width=128), seed=0),  # type: ignore[arg-type]
         log,
-        training=NextItemTraining(positions=positions),
+        training=NextItemTraining(positions=positions, precision=precision),
         epochs=amount,
         seed=0,
         shards=workers,
@@ -54,12 +59,11 @@ class _Seen(Exception):  # noqa: N818  # no error
     """The job is there."""
 
 
-def sales_job(folder: Path, amount: int, *, windows: int, workers: int) -> tuple[Job, int]:
-    """A job of so many steps on bakery_daily, of `windows` each, and the windows that it learns from."""
-    task = TASKS["bakery_daily"]
+def first_job(folder: Path, history: pd.DataFrame, unfitted: Callable[[Runner], SalesForecaster], workers: int) -> Job:
+    """The first job of a forecaster's fit, which is not done."""
 
     class Only:
-        """Creates the first job of a fit and runs nothing."""
+        """Creates a job and runs nothing."""
 
         size, storage = workers, folder.parent
 
@@ -67,12 +71,21 @@ def sales_job(folder: Path, amount: int, *, windows: int, workers: int) -> tuple
             job.rename(folder)
             raise _Seen
 
+    with suppress(_Seen):
+        unfitted(Only()).fit(history)
+    return Job(folder)
+
+
+def sales_job(folder: Path, amount: int, *, windows: int, workers: int) -> tuple[Job, int]:
+    """A job of so many steps on bakery_daily, of `windows` each, and the windows that it learns from."""
+    task = TASKS["bakery_daily"]
     settings = TrainingSettings(steps=amount, batch_size=windows)
     sales = load(task)
-    forecaster = forecaster_for(task, settings=settings, workers=Only())
-    with suppress(_Seen):
-        forecaster.fit(sales[sales["ds"] <= task.validation[0]])
-    return Job(folder), amount * windows
+    history = sales[sales["ds"] <= task.validation[0]]
+    return (
+        first_job(folder, history, lambda only: forecaster_for(task, settings=settings, workers=only), workers),
+        amount * windows,
+    )
 
 
 def measured(create: Callable[[Path, int], tuple[Job, int]], amounts: tuple[int, int], workers: int) -> str:

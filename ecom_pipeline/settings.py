@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ecom_pipeline.documents import read_document
+from ecom_pipeline.precision import Precision
 from ecom_pipeline.spark.files import mounted_path
 
 Cell = Literal["lstm", "gru", "simple_rnn"]
@@ -146,6 +147,14 @@ class Settings(BaseModel):
         None,
         gt=0,
         description="Cores of the Spark cluster that train the networks together; default: this process trains.",
+    )
+    training_precision: Precision = Field(
+        "float32",
+        description="Precision in which networks are trained from now on; mixed_bfloat16 multiplies in bfloat16, which "
+        "pays only on a GPU or a processor with instructions for it.",
+    )
+    training_xla: bool = Field(
+        False, description="Whether XLA compiles the training step of the sales forecaster; meant for a GPU."
     )
     hash_user_ids: bool = Field(
         False,

@@ -35,6 +35,7 @@ def test_every_setting_has_a_description_and_all_but_the_profile_a_default_that_
         ("max_bad_row_share: 5", "settings.yaml:2: max_bad_row_share: Input should be less than or equal to 1"),
         ("max_bad_row_share: .nan", "settings.yaml:2: max_bad_row_share: "),
         ("forecast_cell: rnn", "settings.yaml:2: forecast_cell: "),
+        ("training_precision: float16", "settings.yaml:2: training_precision: "),
         ("schedule_time: 2am", "settings.yaml:2: schedule_time: "),
         ("memory_limit: lots", "settings.yaml:2: memory_limit: "),
         ("memory_limit: 8GB'; ATTACH 'x", "settings.yaml:2: memory_limit: "),

@@ -8,7 +8,7 @@ import json
 import time
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,10 @@ from ecom_pipeline.distributed.jobs import Runner
 from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings, backtest, backtest_profile, metrics, scales_at
 from ecom_pipeline.forecasting.points import percentage_point
 from ecom_pipeline.forecasting.types import QUANTILES
+from ecom_pipeline.precision import Precision
+
+WORDS = ("identity", "sqrt", "log", "poisson", "squared", *get_args(Precision))
+"""Values of settings that are words."""
 
 OUT = Path("benchmarks/out")
 SHOWN = ("wape", "wape_median", "rmsse", "mape", "bias", "coverage_80", "wpl_p90", "seconds", "cpu_seconds")
@@ -46,7 +50,7 @@ def settings_from(pairs: list[str], base: TrainingSettings) -> TrainingSettings:
         name, _, value = pair.partition("=")
         if name not in names:
             raise SystemExit(f"--set {pair}: no such setting; there are {sorted(names)}")
-        changes[name] = json.loads(value) if value not in ("identity", "sqrt", "log", "poisson", "squared") else value
+        changes[name] = value if value in WORDS else json.loads(value)
     return replace(base, **changes)
 
 

@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
 from benchmarks.recommending.data import Task, sample_cases
 from ecom_pipeline.distributed.hosts import runner_here
+from ecom_pipeline.precision import Precision
 from ecom_pipeline.recommending import NextItemRecommender, evaluate
 
 
@@ -24,6 +26,7 @@ def main(make_task: Callable[..., Task], metrics: tuple[str, ...]) -> None:
     parser.add_argument("--tuning", action="store_true", help="score the validation cases, never the test")
     parser.add_argument("--cases", type=int, default=None, help="score only so many cases")
     parser.add_argument("--workers", type=int, default=None, help="train networks in so many processes together")
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32")
     arguments = parser.parse_args()
     task = make_task(tuning=arguments.tuning)
     if arguments.cases is not None:
@@ -37,6 +40,7 @@ def main(make_task: Callable[..., Task], metrics: tuple[str, ...]) -> None:
             time_budget_s=arguments.budget,
             networks=arguments.networks,
             workers=runner_here(arguments.workers),
+            precision=arguments.precision,
         )
         started, cpu = time.monotonic(), time.process_time()
         recommender.fit(task.events)

@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from ecom_pipeline.distributed.jobs import JobError
+
 LARGEST_ROW = 2**31 - 1
 APART = 1_000_003
 """Between the random seeds of two workers."""
@@ -79,13 +81,18 @@ ALONE = Group()
 def join(hosts: Sequence[str], rank: int) -> Group:
     """Become worker `rank` of `hosts` (host:port each); waits until all are there. Before TensorFlow's first operation.
 
-    One process drives one device: the parameters are plain variables of the process.
+    One process drives one device, since the parameters are plain variables of the process: on a machine with GPUs the
+    first of its workers takes the first of them, and so on.
+
+    Raises:
+        JobError: if the worker's machine has GPUs, but fewer than workers.
     """
     from ecom_pipeline.tensorflow_threads import use_one_thread
 
     use_one_thread()
     if len(hosts) == 1:
         return Group()
+    _take_own_gpu(hosts, rank)
     task = {"type": "worker", "index": rank}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(hosts)}, "task": task})
     options = tf.distribute.experimental.CommunicationOptions(
@@ -93,3 +100,17 @@ def join(hosts: Sequence[str], rank: int) -> Group:
     )
     strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     return Group(rank=rank, size=len(hosts), strategy=strategy)
+
+
+def _take_own_gpu(hosts: Sequence[str], rank: int) -> None:
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return
+    machines = [host.rpartition(":")[0] for host in hosts]
+    machine = machines[rank]
+    if machines.count(machine) > len(gpus):
+        raise JobError(
+            f"{machine} has {len(gpus)} GPUs for {machines.count(machine)} workers; name it once for each of them, or "
+            "hide them with CUDA_VISIBLE_DEVICES=-1 in the environment of its workers"
+        )
+    tf.config.set_visible_devices(gpus[machines[:rank].count(machine)], "GPU")

@@ -44,8 +44,7 @@ def create_job(
     description = {
         "config": config.to_json(),
         "geometry": asdict(geometry),
-        "decay": settings.decay,
-        "average": settings.average,
+        "training": settings.to_json(),
         "schedule": schedule,
     }
     start = {**{f"weight.{name}": value for name, value in weights.items()}, "start": tables.start}
@@ -132,12 +131,8 @@ def work(job: Job, group: Group, keeper: Keeper) -> None:
     told = job.description()
     start = job.start()
     weights = {name.partition(".")[2]: value for name, value in start.items() if name.startswith("weight.")}
-    optimiser = Optimiser(
-        Network(NetworkConfig.from_json(told["config"]), seed=0),
-        decay=told["decay"],
-        average=told["average"],
-        jit=False,
-    )
+    network = Network(NetworkConfig.from_json(told["config"]), seed=0)
+    optimiser = Optimiser(network, TrainingSettings(**told["training"]))
     optimiser.restart(weights)
     numbers = range(group.rank, told["shards"], group.size)
     own = np.concatenate([np.arange(number, len(start["start"]), told["shards"]) for number in numbers])

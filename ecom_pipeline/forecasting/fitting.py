@@ -290,9 +290,7 @@ class Fitter:
         from ecom_pipeline.forecasting.network import Network, Optimiser
 
         if self._compiled is None or self._compiled[0] != config:
-            settings = self.settings
-            optimiser = Optimiser(Network(config, seed=0), decay=settings.decay, average=settings.average, jit=False)
-            self._compiled = (config, optimiser)
+            self._compiled = (config, Optimiser(Network(config, seed=0), self.settings))
         return self._compiled[1]
 
     def _learn_from(self, model: FittedModel, panel: Panel, origins: np.ndarray, *, share: float = 1.0) -> None:

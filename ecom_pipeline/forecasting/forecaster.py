@@ -49,12 +49,19 @@ class SalesForecaster:
         on_progress: Progress | None = None,
         workers: Runner | None = None,
     ) -> None:
-        check_arguments(horizon=horizon, cell=cell, time_budget_s=time_budget_s, static=static, group_by=group_by)
         self.freq, self.horizon, self.cell, self.seed = freq, horizon, cell, seed
         self.known_future, self.past_only, self.static = tuple(known_future), tuple(past_only), tuple(static)
         self.time_budget_s, self.allow_negative = time_budget_s, allow_negative
         self.group_by = group_by
         self.settings = settings or TrainingSettings()
+        check_arguments(
+            horizon=horizon,
+            cell=cell,
+            time_budget_s=time_budget_s,
+            static=static,
+            group_by=group_by,
+            precision=self.settings.precision,
+        )
         self.on_progress = on_progress
         self.workers = workers
         self.model_: FittedModel | None = None

@@ -5,6 +5,7 @@ the patches of the horizon and sees what is known ahead; a dense head per day gi
 mixture of simple forecasts, a mean and quantiles that cannot cross. Formulas and sources: docs/forecasting.md.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from ecom_pipeline.forecasting.link import LOG_FLOOR
+from ecom_pipeline.forecasting.settings import TrainingSettings
 from ecom_pipeline.forecasting.types import LEVELS, MASSES, MEDIAN, Cell, Link
+from ecom_pipeline.precision import Precision, as_factor, product
 from ecom_pipeline.tensorflow_threads import use_one_thread
 
 use_one_thread()
@@ -67,6 +70,7 @@ class Network(tf.Module):
     def __init__(self, config: NetworkConfig, seed: int) -> None:
         super().__init__(name="sales_network")
         self.config = config
+        self.precision: Precision = "float32"
         rng = np.random.default_rng(seed)
         units, hidden = config.units, config.hidden
         embedded = sum(_embedding_width(c) for c in config.categories)
@@ -115,11 +119,11 @@ class Network(tf.Module):
         return {f"{name}_kernel": (inputs + units, gates * units)}
 
     def _dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
-        kernel = self.weights[name]
+        kernel = as_factor(self.weights[name], self.precision)
         if len(x.shape) > 2:
-            flat = tf.matmul(tf.reshape(x, (-1, x.shape[-1])), kernel)
+            flat = product(tf.reshape(x, (-1, x.shape[-1])), kernel)
             return tf.reshape(flat, (-1, *x.shape[1:-1], kernel.shape[-1])) + self.weights[name + "_bias"]
-        return tf.matmul(x, kernel) + self.weights[name + "_bias"]
+        return product(x, kernel) + self.weights[name + "_bias"]
 
     def _run_cell(self, name: str, steps: list[tf.Tensor], units: int) -> list[tf.Tensor]:
         """Outputs of the recurrent layer for a list of (B, D) inputs, unrolled."""
@@ -234,6 +238,14 @@ class Network(tf.Module):
         return z / tf.reshape(batch["size"], (-1,) + (1,) * (len(v.shape) - 1))
 
 
+def _by_xla(step: Callable[..., Any]) -> Callable[..., Any]:
+    return tf.function(step, jit_compile=True, reduce_retracing=True)
+
+
+def _as_it_is(step: Callable[..., Any]) -> Callable[..., Any]:
+    return step
+
+
 def forward(network: Network, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean (B, padded) and quantiles (B, padded, 7) of a batch in units of the window's mean sales."""
     inputs = {
@@ -282,18 +294,22 @@ def loss_of(output: dict[str, tf.Tensor], batch: dict[str, tf.Tensor], config: N
 class Optimiser:
     """AdamW (Loshchilov and Hutter 2019) with global clipping and an exponential average of the weights.
 
-    `gradients` and `apply` are separate, so that workers can sum gradients in between.
+    `gradients` and `apply` are separate, so that workers can sum gradients in between; XLA, where the settings ask for
+    it, compiles each of them.
     """
 
-    def __init__(self, network: Network, *, decay: float, average: float, jit: bool) -> None:
+    def __init__(self, network: Network, settings: TrainingSettings) -> None:
         self.network = network
+        network.precision = settings.precision
         self.names = sorted(network.weights)
-        self.decay, self.average = decay, average
+        self.decay, self.average = settings.decay, settings.average
         self.first = {n: tf.Variable(tf.zeros_like(network.weights[n])) for n in self.names}
         self.second = {n: tf.Variable(tf.zeros_like(network.weights[n])) for n in self.names}
         self.mean = {n: tf.Variable(network.weights[n]) for n in self.names}
         self.step = tf.Variable(0.0)
-        self._compiled = tf.function(self._train_step, jit_compile=jit, reduce_retracing=True)
+        compiled: Callable[..., Any] = _by_xla if settings.xla else _as_it_is
+        self.gradients, self.apply = compiled(self._gradients), compiled(self._apply)
+        self._compiled = tf.function(self._train_step, reduce_retracing=True)
 
     def restart(self, weights: dict[str, np.ndarray]) -> None:
         """Begin a new run from given weights, with no memory of the last one."""
@@ -304,7 +320,7 @@ class Optimiser:
             self.second[name].assign(tf.zeros_like(self.second[name]))
         self.step.assign(0.0)
 
-    def gradients(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _gradients(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Loss, and its gradient by each weight in the order of `names`."""
         variables = [self.network.weights[n] for n in self.names]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -313,7 +329,7 @@ class Optimiser:
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return loss, [tf.convert_to_tensor(g) for g in gradients]
 
-    def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
+    def _apply(self, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
         """One update of the weights and of their average."""
         gradients, _ = tf.clip_by_global_norm(gradients, LARGEST_NORM)
         self.step.assign_add(1.0)

@@ -5,9 +5,10 @@ Belongs here: names, types, defaults, checks. What a fit chose by itself is reco
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ecom_pipeline.forecasting.types import Cell, ForecastingError, Link
+from ecom_pipeline.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class TrainingSettings:
     average; where that allows fewer steps (100 are always taken) all three numbers shrink alike, for a small panel is
     learnt by heart in the steps that a large one needs. link: "identity", "sqrt" or "log"; None lets validation choose.
     half_life_years: age at which a window is drawn half as often. embed_series: an embedding of its own a series,
-    if the series have a year of daily records on average.
+    if the series have a year of daily records on average. precision: of the layers' products in training;
+    "mixed_bfloat16" pays only where there are instructions for it. xla: whether XLA compiles the training step, which
+    takes long to begin with.
     """
 
     members: int = 1
@@ -45,6 +48,8 @@ class TrainingSettings:
     link: Link | None = None
     validation_windows: int = 4
     calibration_windows: int = 6
+    precision: Precision = "float32"
+    xla: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -52,7 +57,13 @@ class TrainingSettings:
 
 
 def check_arguments(
-    *, horizon: int, cell: Cell, time_budget_s: float | None, static: Sequence[str], group_by: str | None
+    *,
+    horizon: int,
+    cell: Cell,
+    time_budget_s: float | None,
+    static: Sequence[str],
+    group_by: str | None,
+    precision: Precision,
 ) -> None:
     """Raise ForecastingError for arguments outside their range."""
     if horizon < 1:
@@ -63,3 +74,5 @@ def check_arguments(
         raise ForecastingError(f"time_budget_s={time_budget_s}: must be positive, or None for the default plan.")
     if group_by is not None and group_by not in static:
         raise ForecastingError(f"group_by={group_by!r}: must be one of the static columns {list(static)}, or None.")
+    if precision not in get_args(Precision):
+        raise ForecastingError(f"precision={precision!r}: must be one of {', '.join(get_args(Precision))}.")

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from ecom_pipeline.distributed.jobs import Runner
+from ecom_pipeline.precision import Precision
 from ecom_pipeline.recommending.budget import FEWEST_POSITIONS, NETWORK_SHARE, REFIT_SHARE, Budget, schedule
 from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
 from ecom_pipeline.recommending.counting import LONG, WIDTH, fit_counting_sources
@@ -41,7 +42,7 @@ WARM_RATE = 0.5  # of the learning rate, where a network goes on from its weight
 @dataclass
 class Plan:
     """What to fit: the model, its networks, limits, the traits of the items (items, values) where they are known, and
-    the workers that train networks together, where it is not this process."""
+    the workers that train networks together, where it is not this process; in which precision networks are trained."""
 
     model: Model
     networks: tuple[NetworkModel, ...]
@@ -51,6 +52,7 @@ class Plan:
     traits: sparse.csr_array | None = None
     on_progress: Progress | None = None
     workers: Runner | None = None
+    precision: Precision = "float32"
 
     def say(self, what: str, share: float) -> None:
         """Report progress: a few words, and the share of the fit that is done."""
@@ -315,7 +317,7 @@ def _train(
     for number, cell in enumerate(cells):
         low, high = (span[0] + (span[1] - span[0]) * part / len(cells) for part in (number, number + 1))
         warm = epochs == 1 and before is not None and known is not None
-        training = TrainingSettings()
+        training = TrainingSettings(precision=plan.precision)
         network = new_network(
             log,
             NetworkSettings(cell=cell, width=WIDTH),  # type: ignore[arg-type]

@@ -8,12 +8,14 @@ The query after an event is q_t = out(h_t) + bridge(sum_a decay^a x_{t-a}), and 
 network start as the spectral model of co-visitation (`start_from`), so that it learns only what that model lacks.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
+from ecom_pipeline.precision import Precision, as_factor, product
 from ecom_pipeline.recommending.recurrence import GATES, RecurrentCell, recur
 from ecom_pipeline.recommending.spectral import SCALE, Spectral
 from ecom_pipeline.tensorflow_threads import use_one_thread
@@ -21,6 +23,7 @@ from ecom_pipeline.tensorflow_threads import use_one_thread
 use_one_thread()
 
 Cell = RecurrentCell | Literal["transformer"]
+Times = Callable[[tf.Tensor, str], tf.Tensor]
 PLACES = 64
 
 
@@ -99,46 +102,48 @@ class SequenceNetwork:
         self.dense["trace"].assign(np.float32(np.log(spectral.history_decay / (1.0 - spectral.history_decay))))
         self.dense["out"].assign(self.dense["out"] * 0.2)
 
-    def queries(self, inputs: tf.Tensor, *, seed: tf.Tensor | None) -> tf.Tensor:
+    def queries(self, inputs: tf.Tensor, *, seed: tf.Tensor | None, precision: Precision = "float32") -> tf.Tensor:
         """Queries (rows, steps, width) of embedded sequences (rows, steps, width), aligned at the first event.
 
         `seed`, an int32 pair, switches dropout on; the same pair drops the same entries.
         """
         settings = self.settings
+
+        def times(x: tf.Tensor, name: str) -> tf.Tensor:
+            return product(x, as_factor(self.dense[name], precision))
+
         x = _dropped(inputs, settings.dropout, seed, 0)
         cell = settings.cell
-        hidden = self._attend(x, seed=seed) if cell == "transformer" else self._recur(x, cell)
+        hidden = self._attend(x, times, seed=seed) if cell == "transformer" else self._recur(x, cell, times, precision)
         hidden = _dropped(hidden, settings.state_dropout, seed, 1)
         decay = tf.sigmoid(self.dense["trace"])
         steps = tf.range(tf.shape(x)[1])
         apart = tf.cast(steps[:, None] - steps[None, :], tf.float32)
         weights = tf.where(apart >= 0, tf.pow(decay, tf.maximum(apart, 0.0)), 0.0)
         trace = tf.einsum("ts,bsd->btd", weights, x)
-        return tf.einsum("btd,de->bte", hidden, self.dense["out"]) + tf.einsum(
-            "btd,de->bte", trace, self.dense["bridge"]
-        )
+        return times(hidden, "out") + times(trace, "bridge")
 
-    def _recur(self, x: tf.Tensor, cell: RecurrentCell) -> tf.Tensor:
-        gates = tf.einsum("btd,de->bte", x, self.dense["kernel"]) + self.dense["gate_bias"]
-        states = recur(cell, tf.transpose(gates, [1, 0, 2]), self.dense["recurrent"])
+    def _recur(self, x: tf.Tensor, cell: RecurrentCell, times: Times, precision: Precision) -> tf.Tensor:
+        gates = times(x, "kernel") + self.dense["gate_bias"]
+        states = recur(cell, tf.transpose(gates, [1, 0, 2]), as_factor(self.dense["recurrent"], precision))
         return tf.transpose(states, [1, 0, 2])
 
-    def _attend(self, x: tf.Tensor, *, seed: tf.Tensor | None) -> tf.Tensor:
+    def _attend(self, x: tf.Tensor, times: Times, *, seed: tf.Tensor | None) -> tf.Tensor:
         settings, weights = self.settings, self.dense
         d, heads = settings.width, settings.heads
         rows, steps = tf.shape(x)[0], tf.shape(x)[1]
         h = x + weights["position"][:steps]
         causal = tf.linalg.band_part(tf.ones((steps, steps)), -1, 0)
         for block in range(settings.blocks):
-            qkv = tf.einsum("btd,de->bte", _norm(h, weights[f"norm1_{block}"]), weights[f"qkv_{block}"])
+            qkv = times(_norm(h, weights[f"norm1_{block}"]), f"qkv_{block}")
             q, k, v = tf.unstack(tf.reshape(qkv, (rows, steps, 3, heads, d // heads)), axis=2)
             logits = tf.einsum("bthc,bshc->bhts", q, k) * (d // heads) ** -0.5
             share = tf.nn.softmax(tf.where(causal > 0, logits, -1e9))
             mixed = tf.reshape(tf.einsum("bhts,bshc->bthc", share, v), (rows, steps, d))
-            mixed = tf.einsum("btd,de->bte", mixed, weights[f"proj_{block}"])
+            mixed = times(mixed, f"proj_{block}")
             h += _dropped(mixed, settings.state_dropout, seed, 2 + 2 * block)
-            inner = tf.einsum("btd,de->bte", _norm(h, weights[f"norm2_{block}"]), weights[f"up_{block}"])
-            inner = tf.einsum("bte,ed->btd", tf.nn.gelu(inner + weights[f"up_bias_{block}"]), weights[f"down_{block}"])
+            inner = times(_norm(h, weights[f"norm2_{block}"]), f"up_{block}")
+            inner = times(tf.nn.gelu(inner + weights[f"up_bias_{block}"]), f"down_{block}")
             h += _dropped(inner, settings.state_dropout, seed, 3 + 2 * block)
         return _norm(h, weights["final_scale"])
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ecom_pipeline.distributed.jobs import Runner
+from ecom_pipeline.precision import Precision
 from ecom_pipeline.recommending import fitting, reasons, similarity, storage
 from ecom_pipeline.recommending.budget import Budget
 from ecom_pipeline.recommending.content import read_traits
@@ -45,6 +46,8 @@ class NextItemRecommender:
         networks: the networks that a blend holds; none makes a blend that only counts, and fits in seconds.
         purchase_events: names of the events that mean "bought", for reasons.
         workers: have networks trained together, instead of this process; the clock then has no say.
+        precision: in which networks are trained; "mixed_bfloat16" multiplies in bfloat16, which pays on a processor
+            or a GPU that has instructions for it only. Scoring is float32 in any case.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class NextItemRecommender:
         networks: Sequence[NetworkModel] = ("gru",),
         purchase_events: Sequence[str] = ("purchase",),
         workers: Runner | None = None,
+        precision: Precision = "float32",
     ) -> None:
         if model not in get_args(Model):
             raise ValueError(f"model must be one of {', '.join(get_args(Model))}, not {model!r}")
@@ -65,6 +69,8 @@ class NextItemRecommender:
         unknown = [name for name in networks if name not in get_args(NetworkModel)]
         if unknown:
             raise ValueError(f"networks must be of {', '.join(get_args(NetworkModel))}, not {unknown[0]!r}")
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {precision!r}")
         if time_budget_s is not None and time_budget_s <= 0:
             raise ValueError(f"time_budget_s must be positive or None, not {time_budget_s}")
         self.model: Model = model
@@ -74,6 +80,7 @@ class NextItemRecommender:
         self.networks = tuple(networks)
         self.purchase_events = tuple(purchase_events)
         self.workers = workers
+        self.precision: Precision = precision
         self._ranker: Ranker | None = None
         self._items: pa.Table | None = None
         self._kind_names: tuple[str, ...] = ()
@@ -130,6 +137,7 @@ class NextItemRecommender:
             networks=self.networks,
             purchase_events=self.purchase_events,
             workers=self.workers,
+            precision=self.precision,
         )
         # the re-ranker knows the event types by their numbers
         log, vocabulary = _read_log(events, item_features, kind_names=self._kind_names)
@@ -152,6 +160,7 @@ class NextItemRecommender:
             budget=Budget(self.time_budget_s),
             on_progress=on_progress,
             workers=self.workers,
+            precision=self.precision,
         )
 
     def _keep(
@@ -266,6 +275,7 @@ class NextItemRecommender:
             "time_budget_s": self.time_budget_s,
             "networks": list(self.networks),
             "purchase_events": list(self.purchase_events),
+            "precision": self.precision,
             "kind_names": list(self._kind_names),
             "source_order": list(ranker.sources),
             "report": self._report,
@@ -284,6 +294,7 @@ class NextItemRecommender:
             time_budget_s=manifest["time_budget_s"],
             networks=manifest["networks"],
             purchase_events=manifest["purchase_events"],
+            precision=manifest.get("precision", "float32"),  # absent in folders of before
         )
         recommender._ranker, recommender._items = ranker, items
         recommender._kind_names = tuple(manifest["kind_names"])

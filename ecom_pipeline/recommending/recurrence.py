@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from ecom_pipeline.precision import product
 from ecom_pipeline.tensorflow_threads import use_one_thread
 
 use_one_thread()
@@ -30,7 +31,7 @@ def recur(cell: RecurrentCell, inputs: tf.Tensor, recurrent: tf.Tensor) -> tf.Te
     Args:
         cell: Which recurrence.
         inputs: What the gates get from outside, (T, B, G d).
-        recurrent: Weights of the state, (d, G d).
+        recurrent: Weights of the state, (d, G d), in the type that the products with them are to have.
     """
     return {"gru": _gru, "lstm": _lstm, "simple_rnn": _simple_rnn}[cell](inputs, recurrent)
 
@@ -38,7 +39,7 @@ def recur(cell: RecurrentCell, inputs: tf.Tensor, recurrent: tf.Tensor) -> tf.Te
 @tf.custom_gradient
 def _simple_rnn(inputs: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, Any]:
     def forward(now: Steps, state: Steps) -> tuple[Steps, Steps]:
-        h = tf.tanh(now[0] + tf.matmul(state[0], recurrent))
+        h = tf.tanh(now[0] + product(state[0], recurrent))
         return (h,), (h,)
 
     (states,) = _loop((inputs,), forward, carried=1, kept=(1,), units=recurrent.shape[0])
@@ -46,12 +47,12 @@ def _simple_rnn(inputs: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, Any
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         def backward(now: Steps, carried: Steps) -> tuple[Steps, Steps]:
             d_gates = (now[0] + carried[0]) * now[1]
-            return (tf.matmul(d_gates, recurrent, transpose_b=True),), (d_gates,)
+            return (product(d_gates, recurrent, transpose_b=True),), (d_gates,)
 
         (d_gates,) = _loop(
             (upstream, 1.0 - tf.square(states)), backward, carried=1, kept=(1,), units=recurrent.shape[0], back=True
         )
-        return d_gates, _of_weights(states, d_gates)
+        return d_gates, _of_weights(states, d_gates, recurrent.dtype)
 
     return states, gradient
 
@@ -62,7 +63,7 @@ def _lstm(inputs: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, Any]:
 
     def forward(now: Steps, state: Steps) -> tuple[Steps, Steps]:
         h, c = state
-        i, f, o, u = tf.split(now[0] + tf.matmul(h, recurrent), 4, axis=1)
+        i, f, o, u = tf.split(now[0] + product(h, recurrent), 4, axis=1)
         i, f, o, u = tf.sigmoid(i), tf.sigmoid(f), tf.sigmoid(o), tf.tanh(u)
         c = f * c + i * u
         h = o * tf.tanh(c)
@@ -84,10 +85,10 @@ def _lstm(inputs: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, Any]:
             dh = d_output + carried[0]
             dc = carried[1] + dh * into_cell
             d_gates = tf.concat([dc, dc, dh, dc], axis=1) * derivatives
-            return (tf.matmul(d_gates, recurrent, transpose_b=True), dc * forget), (d_gates,)
+            return (product(d_gates, recurrent, transpose_b=True), dc * forget), (d_gates,)
 
         (d_gates,) = _loop((upstream, of_gates, f, of_cell), backward, carried=2, kept=(4,), units=units, back=True)
-        return d_gates, _of_weights(states, d_gates)
+        return d_gates, _of_weights(states, d_gates, recurrent.dtype)
 
     return states, gradient
 
@@ -97,7 +98,7 @@ def _gru(inputs: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, Any]:
     units = recurrent.shape[0]
 
     def forward(now: Steps, state: Steps) -> tuple[Steps, Steps]:
-        (h,), gates, r = state, now[0], tf.matmul(state[0], recurrent)
+        (h,), gates, r = state, now[0], product(state[0], recurrent)
         both = tf.sigmoid(gates[:, : 2 * units] + r[:, : 2 * units])
         z, reset = tf.split(both, 2, axis=1)
         candidate = tf.tanh(gates[:, 2 * units :] + reset * r[:, 2 * units :])
@@ -124,12 +125,12 @@ def _gru(inputs: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, Any]:
             dh = now[0] + carried[0]
             d_all = tf.concat([dh, dh, dh, dh], axis=1) * now[1]
             d_state = d_all[:, : 3 * units]
-            back = d_all[:, 3 * units :] + tf.matmul(d_state, recurrent, transpose_b=True)
+            back = d_all[:, 3 * units :] + product(d_state, recurrent, transpose_b=True)
             return (back,), (d_state, dh)
 
         d_state, dh = _loop((upstream, derivatives), backward, carried=1, kept=(3, 1), units=units, back=True)
         d_gates = tf.concat([d_state[:, :, : 2 * units], dh * of_candidate], axis=2)
-        return d_gates, _of_weights(states, d_state)
+        return d_gates, _of_weights(states, d_state, recurrent.dtype)
 
     return states, gradient
 
@@ -170,7 +171,7 @@ def _before(states: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.zeros_like(states[:1]), states[:-1]], axis=0)
 
 
-def _of_weights(states: tf.Tensor, d_gates: tf.Tensor) -> tf.Tensor:
+def _of_weights(states: tf.Tensor, d_gates: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Gradient of the recurrent weights, (d, G d), from that of the gates, (T, B, G d)."""
-    flat = tf.reshape(_before(states), (-1, states.shape[2]))
-    return tf.matmul(flat, tf.reshape(d_gates, (-1, d_gates.shape[2])), transpose_a=True)
+    left, right = (tf.cast(tf.reshape(x, (-1, x.shape[2])), dtype) for x in (_before(states), d_gates))
+    return tf.matmul(left, right, transpose_a=True)

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ecom_pipeline.distributed.group import ALONE, Group
+from ecom_pipeline.precision import Precision
 from ecom_pipeline.recommending.network import SequenceNetwork
 from ecom_pipeline.recommending.optimizer import LazyAdam
 from ecom_pipeline.sequences import EventSequences, ranges
@@ -23,13 +24,15 @@ from ecom_pipeline.sequences import EventSequences, ranges
 @dataclass(frozen=True)
 class TrainingSettings:
     """positions: events a batch; negatives: sampled items a batch, shared by its positions; negative_power:
-    exponent of the counts that negatives are drawn by; rate: peak learning rate."""
+    exponent of the counts that negatives are drawn by; rate: peak learning rate; precision: of the layers' products
+    (the loss is float32)."""
 
     positions: int = 1_024
     negatives: int = 2_048
     negative_power: float = 0.5
     rate: float = 2e-3
     final_rate: float = 0.1
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -255,7 +258,7 @@ class Trainer:
         dense = list(network.dense.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*read, *dense])
-            query = tf.boolean_mask(network.queries(embedded, seed=seed), inside)
+            query = tf.boolean_mask(network.queries(embedded, seed=seed, precision=self.settings.precision), inside)
             positive = tf.reduce_sum(query * target_items, axis=1) + target_bias[:, 0] - tf.gather(self.log_q, wanted)
             offset = negative_bias[:, 0] - tf.gather(self.log_q, negatives)
             drawn = tf.cast(local_targets < count, tf.float32)

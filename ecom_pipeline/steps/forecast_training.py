@@ -163,7 +163,7 @@ def go_on_from(
 def _unfitted(
     covariates: Covariates, settings: Settings, *, share: float, on_progress: Progress, workers: Runner | None
 ) -> "SalesForecaster":
-    from ecom_pipeline.forecasting import SalesForecaster
+    from ecom_pipeline.forecasting import SalesForecaster, TrainingSettings
 
     return SalesForecaster(
         freq="D",
@@ -176,5 +176,6 @@ def _unfitted(
         group_by="level_code",
         time_budget_s=share * settings.forecast_time_budget_seconds,
         on_progress=on_progress,
+        settings=TrainingSettings(precision=settings.training_precision, xla=settings.training_xla),
         workers=workers,
     )

@@ -207,6 +207,7 @@ def _fit(
         seed=settings.seed,
         time_budget_s=settings.next_item_time_budget_seconds * JUDGED_SHARE,
         workers=workers,
+        precision=settings.training_precision,
     )
     return recommender.fit(events, item_features=names, on_progress=on_progress)
 

@@ -126,6 +126,46 @@ def test_gradients_of_a_step_are_tensorflows_own() -> None:
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_mixed_precision_learns_as_much_and_keeps_float32_for_what_it_serves_with(cell: str) -> None:
+    from ecom_pipeline.precision import Precision
+    from ecom_pipeline.recommending.network import NetworkSettings, SequenceNetwork
+    from ecom_pipeline.recommending.training import Shards, Trainer, TrainingSettings
+
+    log, _ = read_events(cyclic_shop(users=200), name="events")
+
+    def trained(precision: Precision) -> tuple[list[float], SequenceNetwork]:
+        network = SequenceNetwork(log.n_items, NetworkSettings(cell=cell, width=16), seed=0)  # type: ignore[arg-type]
+        settings = TrainingSettings(positions=128, negatives=8, precision=precision)
+        trainer = Trainer(network, Shards.whole(log), settings, seed=0)
+        return [trainer.epoch(number, rate_from=0.01, rate_to=0.01) for number in range(4)], network
+
+    (exact, _), (mixed, network) = trained("float32"), trained("mixed_bfloat16")
+    assert mixed != exact
+    np.testing.assert_allclose(mixed, exact, rtol=0.05)
+    assert mixed[-1] < 0.8 * mixed[0]
+    assert {value.dtype for value in network.arrays().values()} == {np.dtype(np.float32)}
+
+
+def test_a_saved_recommender_is_refitted_in_the_precision_it_was_made_for(tmp_path: Path) -> None:
+    shop = cyclic_shop(users=60)
+    recommender = NextItemRecommender("gru", precision="mixed_bfloat16").fit(shop)
+    recommender.save(tmp_path / "model")
+    loaded = NextItemRecommender.load(tmp_path / "model")
+    assert loaded.precision == "mixed_bfloat16"
+    again, plain = loaded.refit(shop), NextItemRecommender("gru").fit(shop).refit(shop)
+    assert again.precision == "mixed_bfloat16"
+    assert (
+        recommender.refit(shop).report()["losses"]["gru_of_the_refit"] == again.report()["losses"]["gru_of_the_refit"]
+    )
+    assert again.report()["losses"]["gru_of_the_refit"] != plain.report()["losses"]["gru_of_the_refit"]
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="precision must be one of float32, mixed_bfloat16, not 'float16'"):
+        NextItemRecommender("gru", precision="float16")  # type: ignore[arg-type]
+
+
 def test_batches_hold_every_step_of_every_sequence_once() -> None:
     from ecom_pipeline.recommending.training import Shards, batches
 

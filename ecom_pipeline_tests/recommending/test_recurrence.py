@@ -59,3 +59,26 @@ def test_states_and_gradients_are_those_of_the_formulas(
         found.append([states, *tape.gradient(loss, [inputs, recurrent])])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_in_bfloat16_give_states_and_gradients_close_to_those_in_float32(cell: str) -> None:
+    import tensorflow as tf
+
+    from ecom_pipeline.recommending.recurrence import GATES, recur
+
+    rng = np.random.default_rng(0)
+    width = GATES[cell] * 32  # type: ignore[index]
+    inputs = tf.constant(rng.normal(size=(10, 8, width)).astype(np.float32))
+    recurrent = tf.constant((rng.normal(size=(32, width)) / np.sqrt(32)).astype(np.float32))
+    found = []
+    for dtype in (tf.float32, tf.bfloat16):
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, recurrent])
+            states = recur(cell, inputs, tf.cast(recurrent, dtype))  # type: ignore[arg-type]
+            loss = tf.reduce_sum(tf.square(states))
+        assert states.dtype == tf.float32
+        found.append([states, *tape.gradient(loss, [inputs, recurrent])])
+    for exact, rounded in zip(*found, strict=True):
+        apart = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
+        assert 1e-5 < apart < 0.02  # bfloat16 has eight bits: they differ, by less than some roundings
