@@ -1,6 +1,6 @@
 """Evaluation on known targets: the full catalogue ranked, with intervals and slices; and the global temporal split.
 
-What belongs here: from a fitted recommender, histories and targets (frames) to metrics. Nothing is sampled: a
+What belongs here: from a fitted recommender, histories and targets (frames) to metrics. No items are sampled: a
 target is found in the first k of all items, or it is a miss; a target that the model never saw is a miss too.
 """
 

@@ -30,8 +30,10 @@ from ecom_pipeline.steps.recommend_judging import (
     FEWEST_CASES,
     figures,
     gain_over_floors,
+    judged_part,
     open_held_out,
     purchase_figures,
+    some_users,
 )
 from ecom_pipeline.steps.recommend_versions import JUDGED, MODEL, PURCHASES, SERVING, champion_of, require_features
 from ecom_pipeline.steps.training_workers import training_workers
@@ -100,7 +102,7 @@ def _train_if_due(
             registry,
             register,
             events=events,
-            split=split,
+            split=judged_part(split, seed=settings.seed),
             cutoff=cutoff,
             settings=settings,
             as_of=as_of,
@@ -153,7 +155,8 @@ def _train(
     progress("purchase probabilities", 0.6)
     purchases = _fit_purchases(settings, split.train, floors["co_visitation"])
     if isinstance(purchases, PurchasePredictor):
-        histories = active_histories(split.train, cutoff=cutoff, days=settings.active_user_days)
+        active = active_histories(split.train, cutoff=cutoff, days=settings.active_user_days)
+        histories = some_users(active, seed=settings.seed)
         shown = as_table(judged.recommend(histories, settings.recommendations_per_user), name="shown", required=())
         metrics += purchase_figures(purchases, shown, events, histories=histories, cutoff=cutoff)
         purchases = purchases.extend(events, shown, since=cutoff)

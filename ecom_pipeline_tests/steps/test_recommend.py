@@ -11,8 +11,8 @@ from ecom_pipeline.recommending import budget
 from ecom_pipeline.registry import Registry, RegistryError
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import recommend as recommend_step
+from ecom_pipeline.steps import recommend_judging, recommend_versions
 from ecom_pipeline.steps import recommend_training as night_steps
-from ecom_pipeline.steps import recommend_versions
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.recommend import predict_purchases, recommend, similar_items
 from ecom_pipeline.steps.recommend_training import train_recommender
@@ -116,6 +116,25 @@ def test_next_event_and_next_purchase_are_judged_apart_on_the_last_days(promoted
     assert metrics["next event", "hr_5"].n > metrics["next purchase", "hr_5"].n
     # co-visitation is one of the floors that it is judged against, so it cannot be better than them
     assert metrics["next event", "ndcg_10"].value <= (metrics["next event", "ndcg_10"].baseline_value or 0)
+
+
+def test_a_large_shop_is_judged_on_some_of_its_users_drawn_by_the_seed(
+    shop: CoreRows, promoted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommend_judging, "JUDGED_USERS", 35)
+    found = []
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
+        (tmp_path / name).mkdir()
+        version = train(shop, new_home(tmp_path / name), NIGHT, seed=seed)
+        found.append({(row.dataset, row.metric): row for row in version.manifest.metrics})
+    whole = {(row.dataset, row.metric): row for row in promoted.manifest.metrics}
+    for dataset in ("next event", "next purchase"):
+        assert found[0][dataset, "ndcg_10"].n == min(35, whole[dataset, "ndcg_10"].n)
+    assert whole["next event", "ndcg_10"].n > 35
+    shown = SETTINGS.recommendations_per_user
+    assert found[0]["purchase within 7 days", "brier"].n <= 35 * shown
+    assert found[0] == found[1]
+    assert found[0]["next event", "ndcg_10"].value != found[2]["next event", "ndcg_10"].value
 
 
 def test_figures_come_with_their_intervals_for_the_whole_and_for_every_slice(promoted: Any) -> None:
