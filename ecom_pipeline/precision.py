@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Precision = Literal["float32", "mixed_bfloat16"]
+FACTORS: dict[Precision, str] = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
+"""The type that weights are multiplied in."""
 
 
 def as_factor(weights: "tf.Tensor | tf.Variable", precision: Precision) -> "tf.Tensor":
     """Weights as `product` wants them."""
     import tensorflow as tf
 
-    return tf.cast(weights, tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32)
+    return tf.cast(weights, FACTORS[precision])
 
 
 def product(x: "tf.Tensor", weights: "tf.Tensor", *, transpose_b: bool = False) -> "tf.Tensor":

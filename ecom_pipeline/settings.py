@@ -150,7 +150,7 @@ class Settings(BaseModel):
     )
     training_precision: Precision = Field(
         "float32",
-        description="Precision in which networks are trained from now on; mixed_bfloat16 multiplies in bfloat16, which "
+        description="Precision in which networks are trained; mixed_bfloat16 multiplies in bfloat16, which "
         "pays only on a GPU or a processor with instructions for it.",
     )
     training_xla: bool = Field(

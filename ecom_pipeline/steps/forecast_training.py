@@ -102,6 +102,8 @@ def training_settings(settings: Settings) -> dict[str, str | int | float | bool 
         "time_budget_seconds": settings.forecast_time_budget_seconds,
         "backtest_windows": settings.backtest_windows,
         "active_days": settings.forecast_active_days,
+        "precision": settings.training_precision,
+        "xla": settings.training_xla,
     }
 
 

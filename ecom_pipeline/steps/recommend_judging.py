@@ -47,8 +47,8 @@ def judged_part(split: TemporalSplit, *, seed: int) -> TemporalSplit:
         for targets in (split.next_event, split.next_purchase)
     )
     histories = as_table(split.histories, name="histories", required=("user_id",))
-    wanted = pa.chunked_array([*event.column("user_id").chunks, *purchase.column("user_id").chunks])
-    chosen = histories.filter(pc.is_in(histories.column("user_id"), value_set=pc.unique(wanted)))
+    wanted = pc.unique(pa.concat_tables([event, purchase]).column("user_id"))
+    chosen = histories.filter(pc.is_in(histories.column("user_id"), value_set=wanted))
     return replace(split, histories=chosen, next_event=event, next_purchase=purchase)
 
 

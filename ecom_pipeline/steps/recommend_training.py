@@ -198,6 +198,7 @@ def _training_settings(settings: Settings) -> dict[str, str | int | float | bool
         "time_budget_seconds": settings.next_item_time_budget_seconds,
         "test_days": settings.test_days,
         "purchase_window_days": settings.purchase_window_days,
+        "precision": settings.training_precision,
     }
 
 

@@ -34,3 +34,12 @@ def test_the_recommender_is_trained_as_the_settings_say() -> None:
         assert made.precision == settings.training_precision
         losses.append(made.report()["losses"]["gru"])
     assert losses[0] != losses[1]
+
+
+def test_a_changed_precision_makes_training_due_as_a_changed_seed_does() -> None:
+    changed = {"training_precision": "float32", "training_xla": False}
+    for key, value in changed.items():
+        other = MIXED.model_copy(update={key: value})
+        assert forecast_training.training_settings(other) != forecast_training.training_settings(MIXED)
+    other = MIXED.model_copy(update={"training_precision": "float32"})
+    assert recommend_training._training_settings(other) != recommend_training._training_settings(MIXED)
