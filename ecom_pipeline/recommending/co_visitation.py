@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
-from ecom_pipeline.sequences import EventSequences, offsets_of, ranges
+from ecom_pipeline.recommending.sparse_rows import keep_largest, narrow
+from ecom_pipeline.sequences import EventSequences, offsets_of
 
 PAIRS_A_BLOCK = 12_000_000
 
@@ -76,45 +77,8 @@ class CoVisitation:
                 blocks.append(
                     keep_largest(sparse.csr_array((data, block.indices, block.indptr), shape=block.shape), neighbours)
                 )
-        matrices = {key: sparse.csr_array(sparse.vstack(blocks, format="csr")) for key, blocks in strengths.items()}
+        matrices = {key: narrow(sparse.vstack(blocks, format="csr")) for key, blocks in strengths.items()}
         return [cls(matrix=matrices[s.source_power, s.target_power, s.neighbours], settings=s) for s in grid]
-
-
-def history_matrix(histories: EventSequences, *, decay: float, length: int = 30) -> sparse.csr_array:
-    """CSR float32 (users, items): decay ** steps from the end, summed over the repeats of an item."""
-    recent = histories.last(length)
-    weights = (decay ** recent.ages()).astype(np.float32)
-    matrix = sparse.csr_array(
-        (weights, recent.items, recent.offsets), shape=(len(recent), recent.n_items), dtype=np.float32
-    )
-    matrix.sum_duplicates()
-    return matrix
-
-
-def keep_largest(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
-    """The n largest entries of every row, which must not be negative; of equal ones the first."""
-    lengths = np.diff(matrix.indptr)
-    long = np.flatnonzero(lengths > n)
-    if not len(long):
-        return matrix
-    entries = ranges(starts=matrix.indptr[long], lengths=lengths[long])
-    row = np.repeat(np.arange(len(long), dtype=np.uint64), lengths[long])
-    values = matrix.data[entries].astype(np.float32, copy=False)
-    # the bits of non-negative floats are in the order of the floats: one sort of integers orders all rows
-    bits = values.view(np.uint32).astype(np.uint64)
-    ordered = np.sort((row << np.uint64(32)) | bits)
-    ends = np.cumsum(lengths[long], dtype=np.int64)
-    limit = (ordered[ends - n] & np.uint64(0xFFFFFFFF))[row.astype(np.int64)]
-    above = bits > limit
-    tied = bits == limit
-    room = n - np.bincount(row[above].astype(np.int64), minlength=len(long))
-    before = np.cumsum(tied)
-    at_start = np.concatenate([[0], before[ends[:-1] - 1]])
-    tied &= (before - at_start[row.astype(np.int64)]) <= room[row.astype(np.int64)]
-    kept = np.ones(len(matrix.data), dtype=bool)
-    kept[entries] = above | tied
-    indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, n), dtype=np.int64)])
-    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
 
 
 @dataclass(frozen=True)

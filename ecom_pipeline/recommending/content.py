@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from ecom_pipeline.recommending.co_visitation import history_matrix
 from ecom_pipeline.recommending.frames import Frame, as_table, id_column
+from ecom_pipeline.recommending.sparse_rows import history_matrix, narrow
 from ecom_pipeline.sequences import EventSequences
 
 NEW_EVENTS = 3  # an item with at most so many events is new
@@ -37,7 +37,7 @@ class NewItems:
         held = traits.copy()
         held.data = held.data * np.repeat(weight, np.diff(held.indptr))
         held.eliminate_zeros()
-        return cls(traits=traits, new=sparse.csr_array(held.T.tocsr()))
+        return cls(traits=narrow(traits), new=narrow(held.T.tocsr()))
 
     def strengths(self, histories: EventSequences) -> sparse.csr_array:
         """How well each new item fits each history, CSR float32 (users, items)."""

@@ -16,8 +16,10 @@ from ecom_pipeline.recommending.frames import (
     Frame,
     FrameError,
     as_table,
+    encoded_ids,
     frame_kind,
     id_column,
+    is_among,
     make_frame,
     seconds_column,
     seconds_of,
@@ -41,7 +43,13 @@ class TemporalSplit:
 
 
 def global_temporal_split(
-    events: Frame, cutoff: Any, *, until: Any | None = None, purchase_events: Sequence[str] = ("purchase",)
+    events: Frame,
+    cutoff: Any,
+    *,
+    until: Any | None = None,
+    purchase_events: Sequence[str] = ("purchase",),
+    most_users: int | None = None,
+    seed: int = 0,
 ) -> TemporalSplit:
     """Split by one moment for all users, so that no model sees what happened after it.
 
@@ -50,6 +58,8 @@ def global_temporal_split(
         cutoff: the last moment that may be seen (timestamp, ISO string, or a number where event_ts is one).
         until: the last moment that counts as a target; None for the end of the events.
         purchase_events: names of the events that mean "bought".
+        most_users: targets in each set, at most, drawn at random by `seed`; None for all.
+        seed: of the draw.
     """
     table = as_table(events, name="events", required=("user_id", "item_id", "event_ts"))
     kind = frame_kind(events)
@@ -59,15 +69,15 @@ def global_temporal_split(
     future = ~past if until is None else (~past & (moment <= seconds_of(until)))
     train = table.filter(pa.array(past))
     later = table.filter(pa.array(future))
-    known = pc.unique(id_column(train, "user_id", name="events"))
-    later = later.filter(pc.is_in(id_column(later, "user_id", name="events"), value_set=known))
+    known = encoded_ids(train, "user_id", name="events")[1]
+    later = later.filter(pa.array(is_among(later, "user_id", known, name="events")))
     purchases = later.slice(0, 0)
     if "event" in table.column_names:
         names = pa.array(list(purchase_events), type=pa.string())
         purchases = later.filter(pc.is_in(later.column("event").cast(pa.string()), value_set=names))
-    next_event, next_purchase = _first(later), _first(purchases)
-    wanted = pc.unique(id_column(next_event, "user_id", name="events"))
-    histories = train.filter(pc.is_in(id_column(train, "user_id", name="events"), value_set=wanted))
+    next_event, next_purchase = (_some(_first(part), most_users, seed) for part in (later, purchases))
+    wanted = pc.unique(pa.concat_tables([next_event, next_purchase]).column("user_id"))
+    histories = train.filter(pa.array(is_among(train, "user_id", wanted, name="events")))
     return TemporalSplit(
         train=_as(train, kind),
         histories=_as(histories, kind),
@@ -78,14 +88,30 @@ def global_temporal_split(
 
 def _first(table: pa.Table) -> pa.Table:
     """user_id, item_id of each user's first row in time; ties keep `position`, then the order of the rows."""
-    users = pc.dictionary_encode(id_column(table, "user_id", name="events"))
-    codes = users.indices.to_numpy(zero_copy_only=False)
+    codes, _ = encoded_ids(table, "user_id", name="events")
     keys = [seconds_column(table, "event_ts", name="events"), codes]
     if "position" in table.column_names:
         keys.insert(0, seconds_column(table, "position", name="events"))
     order = np.lexsort(keys)
     _, first = np.unique(codes[order], return_index=True)
-    return table.take(pa.array(order[first])).select(["user_id", "item_id"])
+    chosen = table.select(["user_id", "item_id"]).take(pa.array(order[first]))
+    return pa.table({column: id_column(chosen, column, name="events") for column in chosen.column_names})
+
+
+def _some(targets: pa.Table, most_users: int | None, seed: int) -> pa.Table:
+    """The rows of at most so many users; each user has one."""
+    if most_users is None:
+        return targets
+    drawn = draw_users(targets.column("user_id").combine_chunks(), most_users, seed=seed)
+    return targets.filter(pc.is_in(targets.column("user_id"), value_set=drawn))
+
+
+def draw_users(users: pa.Array, most: int, *, seed: int) -> pa.Array:
+    """At most so many of different users, drawn at random, in their order."""
+    if len(users) <= most:
+        return users
+    drawn = np.random.default_rng(seed).choice(len(users), size=most, replace=False)
+    return users.take(pa.array(np.sort(drawn)))
 
 
 def _as(table: pa.Table, kind: str) -> Frame:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ecom_pipeline.recommending.co_visitation import history_matrix
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.sources import Allowed, Candidates, CoVisitationSource, Source
+from ecom_pipeline.recommending.sparse_rows import history_matrix
 from ecom_pipeline.sequences import EventSequences
 
 LINKED_ITEMS = 10  # last items of a history whose links to a candidate are counted

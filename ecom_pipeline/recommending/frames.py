@@ -74,6 +74,50 @@ def id_column(table: pa.Table, column: str, *, name: str, nulls: bool = False) -
     return array
 
 
+def encoded_ids(table: pa.Table, column: str, *, name: str, nulls: bool = False) -> tuple[np.ndarray, pa.Array]:
+    """The ids of a column as codes int32 (rows,), -1 for nulls, and the ids behind the codes in order of first
+    appearance. What is a dictionary already is not spelled out.
+
+    Raises:
+        FrameError: as `id_column`.
+    """
+    values = table.column(column)
+    if not pa.types.is_dictionary(values.type):
+        encoded = pc.dictionary_encode(id_column(table, column, name=name, nulls=nulls))
+        return _codes(encoded.indices), encoded.dictionary
+    merged = values.chunk(0) if values.num_chunks == 1 else _one_chunk(values.unify_dictionaries())
+    if not nulls and merged.null_count:
+        row = int(pc.index(merged.is_null(), True).as_py())
+        raise FrameError(f"{name}.{column}: row {row} is null; every row needs a {column}")
+    ids = id_column(pa.table({column: merged.dictionary}), column, name=name)
+    # ids that no row has must not be known: they may be those of rows that were left out
+    present = pc.unique(merged.indices).drop_null()
+    place = np.full(len(ids) + 1, -1, dtype=np.int32)
+    place[present.to_numpy()] = np.arange(len(present), dtype=np.int32)
+    return place[_codes(merged.indices)], ids.take(present)
+
+
+def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
+    combined = values.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _codes(indices: pa.Array) -> np.ndarray:
+    return pc.fill_null(indices, -1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+
+
+def is_among(table: pa.Table, column: str, wanted: pa.Array, *, name: str, nulls: bool = False) -> np.ndarray:
+    """Whether the id of each row is one of `wanted`, bool (rows,); a null is not.
+
+    Raises:
+        FrameError: as `id_column`.
+    """
+    codes, ids = encoded_ids(table, column, name=name, nulls=nulls)
+    among = pc.is_in(ids, value_set=wanted).to_numpy(zero_copy_only=False)
+    # the last place is that of nulls
+    return np.asarray(np.append(among, False)[codes], dtype=bool)
+
+
 def seconds_column(table: pa.Table, column: str, *, name: str) -> np.ndarray:
     """Times as float64 seconds, shape (rows,): timestamps and dates since the epoch, numbers as they are.
 
@@ -86,7 +130,9 @@ def seconds_column(table: pa.Table, column: str, *, name: str) -> np.ndarray:
         raise FrameError(f"{name}.{column}: row {row} is null")
     if pa.types.is_timestamp(values.type):
         micros = values.cast(pa.timestamp("us", tz=values.type.tz), safe=False).cast(pa.int64())
-        return micros.to_numpy().astype(np.float64) / 1e6
+        seconds = micros.to_numpy().astype(np.float64)
+        seconds /= 1e6
+        return seconds
     if pa.types.is_date(values.type):
         return values.cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.float64) * 86_400.0
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ecom_pipeline.recommending.co_visitation import history_matrix
+from ecom_pipeline.recommending.sparse_rows import history_matrix, narrow
 from ecom_pipeline.sequences import EventSequences, offsets_of, ranges
 
 
 @dataclass(frozen=True)
 class NeighbourSettings:
-    """length: last items of each past sequence that are kept; history_decay: weight by steps from the end of the
-    history;
+    """length: last items of each past sequence that are kept; events: last ones of a history that are looked up;
+    history_decay: weight by steps from the end of the history;
     power: exponent of the similarity, above 1 favours sequences that share several items;
     half_life: age of a past sequence, as a share of all of them, at which it weighs half; item_power: exponent of an
     item's rarity; sequences: newest ones of each item that are searched, so that a popular item costs no more than
@@ -24,11 +24,12 @@ class NeighbourSettings:
     """
 
     length: int = 30
+    events: int = 15
     history_decay: float = 0.8
     power: float = 1.5
     half_life: float | None = None
     item_power: float = 0.5
-    sequences: int = 1_000
+    sequences: int = 120
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Neighbours:
             weight = np.exp2(-age / settings.half_life).astype(np.float32)
         by_sequence = held.copy()
         by_sequence.data = np.repeat(weight, np.diff(held.indptr))
-        return cls(by_item=by_item, by_sequence=by_sequence, settings=settings)
+        return cls(by_item=narrow(by_item), by_sequence=narrow(by_sequence), settings=settings)
 
     def strengths(self, histories: EventSequences) -> sparse.csr_array:
         """Sum of the similarities of the sequences that hold an item, CSR float32 (users, items)."""
-        history = history_matrix(histories, decay=self.settings.history_decay)
+        history = history_matrix(histories, decay=self.settings.history_decay, length=self.settings.events)
         similarity = history @ self.by_item
         similarity.data **= self.settings.power
         return sparse.csr_array(similarity @ self.by_sequence)

@@ -5,7 +5,7 @@ windows before the cutoff: recommendations are made as of the start of a window,
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ecom_pipeline.recommending.calibration import Isotonic, Logistic, calibration_metrics, reliability
+from ecom_pipeline.recommending.evaluation import draw_users
 from ecom_pipeline.recommending.frames import (
     Frame,
     as_table,
+    encoded_ids,
     frame_kind,
     id_column,
+    is_among,
     make_frame,
     seconds_column,
     seconds_of,
@@ -28,6 +31,7 @@ from ecom_pipeline.recommending.purchase_labels import DAY_S, bought_within, is_
 from ecom_pipeline.recommending.recommender import NextItemRecommender, NotFittedError
 
 FOLDS = 5
+PAIRS_A_BLOCK = 500_000  # whose features, a few hundred bytes each, are held at once
 Progress = Callable[[str, float], None]
 
 
@@ -104,8 +108,8 @@ class PurchasePredictor:
                 f"{3 * self.window_days} days of events"
             )
         if "event" in table.column_names:
-            names = pc.unique(table.column("event").cast(pa.string())).drop_null().to_pylist()
-            self._kinds = tuple(sorted(names))
+            names = encoded_ids(table, "event", name="events", nulls=True)[1].cast(pa.string())
+            self._kinds = tuple(sorted(names.drop_null().to_pylist()))
         lessons: list[Lesson] = []
         recommender = self._recommender
         for number, start in enumerate((end - 2 * window, end - window)):
@@ -186,9 +190,12 @@ class PurchasePredictor:
         pairs = as_table(recommendations, name="recommendations", required=("user_id", "item_id", "rank"))
         moment = seconds_column(table, "event_ts", name="histories")
         now = seconds_of(as_of) if as_of is not None else float(moment.max(initial=0.0))
-        seen = moment <= now
-        features = self._features(table.filter(pa.array(seen)), moment[seen], pairs, now)
-        probability = self._isotonic(self._logistic.logits(features))
+        if not (moment <= now).all():
+            table, moment = table.filter(pa.array(moment <= now)), moment[moment <= now]
+        probability = np.empty(pairs.num_rows)
+        for events, rows in _by_users(table, pairs):
+            features = self._features(table.take(pa.array(events)), moment[events], pairs.take(pa.array(rows)), now)
+            probability[rows] = self._isotonic(self._logistic.logits(features))
         columns = {
             "user_id": pairs.column("user_id"),
             "item_id": pairs.column("item_id"),
@@ -270,11 +277,8 @@ class PurchasePredictor:
             recommender = NextItemRecommender(model="co_visitation", seed=self.seed).fit(past)
         else:
             recommender = before.refit(past)
-        users = pc.unique(id_column(past, "user_id", name="events"))
-        if len(users) > self.max_users:
-            chosen = np.random.default_rng(self.seed).choice(len(users), size=self.max_users, replace=False)
-            users = users.take(pa.array(np.sort(chosen)))
-        histories = past.filter(pc.is_in(id_column(past, "user_id", name="events"), value_set=users))
+        users = draw_users(encoded_ids(past, "user_id", name="events")[1], self.max_users, seed=self.seed)
+        histories = past.filter(pa.array(is_among(past, "user_id", users, name="events")))
         pairs = as_table(recommender.recommend(histories, self.k), name="recommendations", required=())
         return self._lesson(table, moment, pairs, start), recommender
 
@@ -284,8 +288,8 @@ class PurchasePredictor:
         past = table.filter(pa.array(seen))
         self._remember_items(past, moment[seen], start)
         users = pc.unique(id_column(pairs, "user_id", name="pairs"))
-        keep = pc.is_in(id_column(past, "user_id", name="events"), value_set=users)
-        histories, their_moment = past.filter(keep), moment[seen][keep.to_numpy(zero_copy_only=False)]
+        keep = is_among(past, "user_id", users, name="events")
+        histories, their_moment = past.filter(pa.array(keep)), moment[seen][keep]
         bought = bought_within(pairs, table, since=start, days=self.window_days, purchase_events=self.purchase_events)
         return Lesson(
             features=self._features(histories, their_moment, pairs, start),
@@ -298,12 +302,10 @@ class PurchasePredictor:
 
     def _remember_items(self, table: pa.Table, moment: np.ndarray, now: float) -> None:
         """Events and purchases by item, in all time and in the last window."""
-        encoded = pc.dictionary_encode(id_column(table, "item_id", name="events"))
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
+        codes, self._item_ids = encoded_ids(table, "item_id", name="events")
         bought = self._is_purchase(table)
         recent = moment > now - self.window_days * DAY_S
-        n = len(encoded.dictionary)
-        self._item_ids = encoded.dictionary
+        n = len(self._item_ids)
         self._items = {
             "events": np.bincount(codes, minlength=n).astype(np.float64),
             "recent_events": np.bincount(codes[recent], minlength=n).astype(np.float64),
@@ -386,3 +388,20 @@ class PurchasePredictor:
             counts = np.bincount(inverse[codes == kind], minlength=len(keys))
             columns.append(np.where(found, np.log1p(counts)[place], 0.0))
         return columns
+
+
+def _by_users(events: pa.Table, pairs: pa.Table) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the events, and of the pairs, of some users after others: int (rows,), (rows,), about `PAIRS_A_BLOCK`
+    pairs at a time."""
+    user, users = encoded_ids(pairs, "user_id", name="recommendations")
+    known, ids = encoded_ids(events, "user_id", name="histories")
+    theirs = place_in(ids, users)[known] if len(ids) else known
+    pair_order, event_order = (np.argsort(codes, kind="stable") for codes in (user, theirs))
+    ends = np.cumsum(np.bincount(user, minlength=len(users)))
+    first = 0
+    while first < len(users):
+        start = int(ends[first - 1]) if first else 0
+        last = max(int(np.searchsorted(ends, start + PAIRS_A_BLOCK, side="right")), first + 1)
+        low, high = np.searchsorted(theirs, [first, last], sorter=event_order)
+        yield event_order[low:high], pair_order[start : ends[last - 1]]
+        first = last

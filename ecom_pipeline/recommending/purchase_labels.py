@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ecom_pipeline.recommending.frames import Frame, as_table, id_column, seconds_column, seconds_of
+from ecom_pipeline.recommending.frames import Frame, as_table, id_column, is_among, seconds_column, seconds_of
 
 DAY_S = 86_400.0
 
@@ -17,7 +17,7 @@ def is_purchase(table: pa.Table, purchase_events: Sequence[str]) -> np.ndarray:
     if "event" not in table.column_names:
         return np.ones(table.num_rows, dtype=bool)
     names = pa.array(list(purchase_events), type=pa.string())
-    return np.asarray(pc.is_in(table.column("event").cast(pa.string()), value_set=names).to_numpy())
+    return is_among(table, "event", names, name="events", nulls=True)
 
 
 def bought_within(

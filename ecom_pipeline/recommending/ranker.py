@@ -13,6 +13,7 @@ from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.reranker import Reranker
 from ecom_pipeline.recommending.scoring import block_rows
 from ecom_pipeline.recommending.sources import Allowed, Source
+from ecom_pipeline.recommending.threads import in_order
 from ecom_pipeline.recommending.validation import Cases
 from ecom_pipeline.sequences import EventSequences
 
@@ -129,7 +130,11 @@ class Ranker:
         """Rank of each target, 0 for the best, int64 (cases,); `UNRANKED` beyond k."""
         ranks = np.full(len(cases), UNRANKED, dtype=np.int64)
         allowed = self.everything()
-        for users in self.blocks(len(cases)):
+
+        def ranks_of(users: np.ndarray) -> None:
             hits = self.rank(cases.histories.select(users), k, allowed=allowed).items == cases.targets[users, None]
             ranks[users] = np.where(hits.any(axis=1), hits.argmax(axis=1), UNRANKED)
+
+        for _ in in_order(ranks_of, self.blocks(len(cases))):
+            pass
         return ranks

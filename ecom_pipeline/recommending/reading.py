@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ecom_pipeline.recommending.frames import Frame, FrameError, as_table, id_column, seconds_column
+from ecom_pipeline.recommending.frames import Frame, FrameError, as_table, encoded_ids, seconds_column
 from ecom_pipeline.sequences import EventSequences, IdTypeError, Vocabulary, offsets_of
 
 
@@ -24,27 +24,21 @@ def read_events(
     has_position, has_time = "position" in table.column_names, "event_ts" in table.column_names
     if not has_position and not has_time:
         raise FrameError(f"{name}: needs a column position or event_ts to order the events of a user")
-    user_ids = pc.dictionary_encode(id_column(table, "user_id", name=name))
-    user_codes = user_ids.indices.to_numpy(zero_copy_only=False)
-    item_ids = id_column(table, "item_id", name=name, nulls=vocabulary is not None)
+    user_codes, users = encoded_ids(table, "user_id", name=name)
+    items, item_ids = encoded_ids(table, "item_id", name=name, nulls=vocabulary is not None)
     times = seconds_column(table, "event_ts", name=name) if has_time else None
     if vocabulary is None:
-        encoded = pc.dictionary_encode(item_ids)
-        vocabulary = Vocabulary(ids=encoded.dictionary)
-        items = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        vocabulary = Vocabulary(ids=item_ids)
     else:
-        items = encode_ids(vocabulary, item_ids, name=name)
-    order_by = "position" if has_position else "event_ts"
-    order_key = seconds_column(table, order_by, name=name)
+        # the last place is that of rows without an item
+        items = np.append(encode_ids(vocabulary, item_ids, name=name), np.int32(-1))[items]
+    order_key = seconds_column(table, "position", name=name) if has_position or times is None else times
     kinds, names = _kinds(table, kind_names)
-    order = _order(user_codes, order_key)
-    known = items[order] >= 0
-    order = order[known]
-    counts = np.bincount(user_codes[order], minlength=len(user_ids.dictionary))
+    order = _order(user_codes, order_key, items >= 0)
     interactions = EventSequences(
         items=items[order],
-        offsets=offsets_of(counts),
-        users=user_ids.dictionary,
+        offsets=offsets_of(np.bincount(user_codes[order], minlength=len(users))),
+        users=users,
         n_items=len(vocabulary),
         times=None if times is None else times[order],
         kinds=None if kinds is None else kinds[order],
@@ -53,11 +47,13 @@ def read_events(
     return interactions, vocabulary
 
 
-def _order(users: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """The order of rows by user and key; rows that stand in it already, as a night's do, are not sorted again."""
-    if not ((users[1:] < users[:-1]) | ((users[1:] == users[:-1]) & (keys[1:] < keys[:-1]))).any():
-        return np.arange(len(users))
-    return np.lexsort((keys, users))
+def _order(users: np.ndarray, keys: np.ndarray, known: np.ndarray) -> np.ndarray | slice:
+    """The known rows in order of user and key; rows that stand in it already, as a night's do, are not sorted again,
+    and not copied where all are known."""
+    if ((users[1:] < users[:-1]) | ((users[1:] == users[:-1]) & (keys[1:] < keys[:-1]))).any():
+        order = np.lexsort((keys, users))
+        return order[known[order]]
+    return slice(None) if known.all() else np.flatnonzero(known)
 
 
 def encode_ids(vocabulary: Vocabulary, ids: pa.Array, *, name: str) -> np.ndarray:
@@ -76,10 +72,12 @@ def _kinds(table: pa.Table, known: tuple[str, ...] | None) -> tuple[np.ndarray |
     """Event types as int8 codes; types that `known` does not hold get the code -1."""
     if "event" not in table.column_names or known == ():
         return None, known or ()
-    values = table.column("event").cast(pa.string())
+    codes, values = encoded_ids(table, "event", name="events", nulls=True)
+    found = values.cast(pa.string())
     if known is None:
-        known = tuple(sorted(value for value in pc.unique(values).to_pylist() if value is not None))
+        known = tuple(sorted(value for value in found.to_pylist() if value is not None))
         if len(known) > 127:
             raise FrameError(f"event: {len(known)} different event types; at most 127 are supported")
-    codes = pc.fill_null(pc.index_in(values, value_set=pa.array(known, type=pa.string())), -1)
-    return codes.to_numpy().astype(np.int8), known
+    place = pc.fill_null(pc.index_in(found, value_set=pa.array(known, type=pa.string())), -1)
+    # the last place is that of events without a type
+    return np.append(place.to_numpy(zero_copy_only=False), -1).astype(np.int8)[codes], known

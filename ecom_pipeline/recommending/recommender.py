@@ -22,6 +22,7 @@ from ecom_pipeline.recommending.frames import Frame, FrameError, FrameKind, as_t
 from ecom_pipeline.recommending.ranker import POPULAR, Ranked, Ranker
 from ecom_pipeline.recommending.reading import encode_ids, read_events
 from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource, EmbeddingSource
+from ecom_pipeline.recommending.threads import in_order
 from ecom_pipeline.sequences import EventSequences, Vocabulary
 
 Repeats = Literal["allow", "exclude"]
@@ -220,9 +221,12 @@ class NextItemRecommender:
             raise ValueError(f"k must be at least 1, not {k}")
         log, _ = read_events(histories, name="histories", vocabulary=vocabulary, kind_names=self._kind_names)
         allowed = self._allowed(candidates, blocked, vocabulary)
-        for users in ranker.blocks(len(log)):
+
+        def recommended(users: np.ndarray) -> pa.Table:
             block = log.select(users)
-            yield self._output(block, ranker.rank(block, k, allowed=allowed))
+            return self._output(block, ranker.rank(block, k, allowed=allowed))
+
+        yield from in_order(recommended, ranker.blocks(len(log)))
 
     def similar_items(
         self,

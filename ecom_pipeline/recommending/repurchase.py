@@ -13,14 +13,15 @@ import pyarrow.compute as pc
 from ecom_pipeline.recommending.frames import (
     Frame,
     as_table,
+    encoded_ids,
     frame_kind,
     id_column,
     make_frame,
     seconds_column,
     seconds_of,
 )
+from ecom_pipeline.recommending.purchase_labels import DAY_S, is_purchase
 
-DAY_S = 86_400.0
 ENOUGH = 5  # intervals from which an item's own median is taken
 NEVER = np.inf
 
@@ -39,21 +40,20 @@ def learn_repurchase_days(
         purchase_events: names of the events that mean "bought".
     """
     table = _purchases(events, purchase_events)
-    items = pc.dictionary_encode(id_column(table, "item_id", name="events"))
-    item = items.indices.to_numpy(zero_copy_only=False)
-    user = pc.dictionary_encode(id_column(table, "user_id", name="events")).indices.to_numpy(zero_copy_only=False)
+    item, item_ids = encoded_ids(table, "item_id", name="events")
+    user, _ = encoded_ids(table, "user_id", name="events")
     day = np.floor(seconds_column(table, "event_ts", name="events") / DAY_S)
     order = np.lexsort((day, item, user))
     item, user, day = item[order], user[order], day[order]
     again = (item[1:] == item[:-1]) & (user[1:] == user[:-1]) & (day[1:] > day[:-1])
     gaps, of = np.diff(day)[again], item[1:][again]
-    days = np.full(len(items.dictionary), np.quantile(gaps, share) if len(gaps) else NEVER)
+    days = np.full(len(item_ids), np.quantile(gaps, share) if len(gaps) else NEVER)
     by_item = np.lexsort((gaps, of))
     codes, start, count = np.unique(of[by_item], return_index=True, return_counts=True)
     place = start + np.floor(share * (count - 1)).astype(np.int64)
     many = count >= ENOUGH
     days[codes[many]] = gaps[by_item][place[many]]
-    return make_frame({"item_id": items.dictionary, "days": pa.array(days)}, frame_kind(events))
+    return make_frame({"item_id": item_ids, "days": pa.array(days)}, frame_kind(events))
 
 
 def hide_recent_purchases(
@@ -95,10 +95,7 @@ def hide_recent_purchases(
 
 def _purchases(events: Frame, purchase_events: Sequence[str]) -> pa.Table:
     table = as_table(events, name="events", required=("user_id", "item_id", "event_ts"))
-    if "event" not in table.column_names:
-        return table
-    names = pa.array(list(purchase_events), type=pa.string())
-    return table.filter(pc.is_in(table.column("event").cast(pa.string()), value_set=names))
+    return table.filter(pa.array(is_purchase(table, purchase_events)))
 
 
 def _limits(days: Frame, items: pa.Array) -> np.ndarray:

@@ -11,10 +11,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from scipy import sparse
 
-from ecom_pipeline.recommending.co_visitation import CoVisitation, history_matrix, keep_largest
+from ecom_pipeline.recommending.co_visitation import CoVisitation
 from ecom_pipeline.recommending.content import NewItems
 from ecom_pipeline.recommending.neighbours import Neighbours
 from ecom_pipeline.recommending.scoring import top_k
+from ecom_pipeline.recommending.sparse_rows import history_matrix, keep_largest
 from ecom_pipeline.recommending.spectral import SCALE, Spectral
 from ecom_pipeline.sequences import EventSequences
 

@@ -29,6 +29,7 @@ from ecom_pipeline.recommending.sources import (
     Source,
     SpectralSource,
 )
+from ecom_pipeline.recommending.sparse_rows import narrow
 from ecom_pipeline.recommending.spectral import Spectral
 
 FORMAT_VERSION = 2
@@ -110,7 +111,7 @@ def _sparse_arrays(matrix: sparse.csr_array, prefix: str) -> dict[str, np.ndarra
 
 def _sparse(arrays: dict[str, np.ndarray], prefix: str) -> sparse.csr_array:
     parts = tuple(arrays[f"{prefix}_{part}"] for part in ("data", "indices", "indptr"))
-    return sparse.csr_array(parts, shape=tuple(int(n) for n in arrays[f"{prefix}_shape"]))
+    return narrow(sparse.csr_array(parts, shape=tuple(int(n) for n in arrays[f"{prefix}_shape"])))
 
 
 def _parts(source: Source) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
@@ -150,7 +151,7 @@ def _source(kind: str, settings: dict[str, Any], arrays: dict[str, np.ndarray]) 
         near = Neighbours(
             by_item=_sparse(arrays, "by_item"),
             by_sequence=_sparse(arrays, "by_sequence"),
-            settings=NeighbourSettings(**settings),
+            settings=NeighbourSettings(**{"events": 30, **settings}),  # absent in folders of before
         )
         return NeighbourSource(near)
     if kind == "new_items":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ecom_pipeline.recommending.budget import Budget
-from ecom_pipeline.recommending.features import build_candidates, feature_names
+from ecom_pipeline.recommending.features import CandidateBlock, build_candidates, feature_names
 from ecom_pipeline.recommending.metrics import ranking_metrics
 from ecom_pipeline.recommending.popularity import Popularity
 from ecom_pipeline.recommending.ranker import UNRANKED, Ranker
@@ -24,6 +24,7 @@ from ecom_pipeline.recommending.reranker import (
     train_reranker,
 )
 from ecom_pipeline.recommending.sources import Source
+from ecom_pipeline.recommending.threads import in_order
 from ecom_pipeline.recommending.validation import Cases
 
 VALIDATION_KS = (5, 10, 20)
@@ -53,7 +54,7 @@ def learn_reranker(
     Its size is chosen by the log loss on folds that did not teach it; the figures of the blend come from the first
     fold; the final one is the mean of several that learnt from all cases.
     """
-    lesson, log_shares, fold, reached = _case_features(
+    lesson, shares, fold, reached = _case_features(
         cases, sources, popularity, report, repeats_allowed=repeats_allowed, seed=seed, budget=budget
     )
     report["cases_looked_at"] = reached
@@ -63,7 +64,9 @@ def learn_reranker(
     judged = np.flatnonzero(fold == 0)
     missed = round(len(judged) * (reached - n) / max(n, 1))
     for number, name in enumerate(sources):
-        scores = np.where(lesson.valid[judged], log_shares[judged, :, number], -np.inf)
+        # what a source knows nothing of it does not propose, however few it proposes
+        proposed = lesson.valid[judged] & (shares[judged, :, number] > 0.0)
+        scores = np.where(proposed, shares[judged, :, number], -np.inf)
         report["validation"][name] = _metrics_of(scores, lesson.target[judged], missed)
     report["validation"]["candidate_recall"] = n / max(reached, 1)
     if not n:
@@ -109,7 +112,7 @@ def _case_features(
     seed: int,
     budget: Budget,
 ) -> tuple[Lesson, np.ndarray, np.ndarray, int]:
-    """The cases that can teach, each source's log shares (cases, candidates, sources) beside them, the fold of each
+    """The cases that can teach, each source's shares (cases, candidates, sources) beside them, the fold of each
     case, and how many cases were looked at until there were enough."""
     ranker = Ranker(sources=sources, popularity=popularity, reranker=None, repeats_allowed=repeats_allowed)
     rng = np.random.default_rng(seed)
@@ -119,8 +122,9 @@ def _case_features(
     names = feature_names(sources, cases.histories.kind_names)
     blocks, targets, reached, taught = [], [], 0, 0
     allowed = ranker.everything()
-    for users in ranker.blocks(len(cases)):
-        block = build_candidates(
+
+    def candidates_of(users: np.ndarray) -> tuple[np.ndarray, CandidateBlock]:
+        return users, build_candidates(
             cases.histories.select(users),
             sources=sources,
             popularity=popularity,
@@ -129,6 +133,8 @@ def _case_features(
             allowed=allowed,
             targets=cases.targets[users],
         )
+
+    for users, block in in_order(candidates_of, ranker.blocks(len(cases))):
         blocks.append(block)
         targets.append(cases.targets[users][block.rows])
         reached, taught = reached + len(users), taught + len(block.rows)
@@ -146,12 +152,14 @@ def _case_features(
         row += rows
     target = np.concatenate(targets) if targets else np.zeros(0, dtype=np.int32)
     own = (items == target[:, None]).argmax(axis=1) if taught else np.zeros(0, dtype=np.int64)
-    shares = values[..., [names.index(f"{name}_log_share") for name in sources]].copy()
+    shares = values[..., [names.index(f"{name}_share") for name in sources]].copy()
     return make_lesson(values, items >= 0, own), shares, rng.integers(FOLDS, size=taught), reached
 
 
 def _metrics_of(scores: np.ndarray, target: np.ndarray, missed: int) -> dict[str, float]:
-    """Metrics of cases whose target is a candidate, and of `missed` more whose target is none."""
+    """Metrics of cases whose target is a candidate, and of `missed` more whose target is none; a score of -inf is a
+    miss too."""
     own = scores[np.arange(len(target)), target]
-    ranks = np.concatenate([(scores > own[:, None]).sum(axis=1), np.full(missed, UNRANKED)])
+    places = np.where(np.isfinite(own), (scores > own[:, None]).sum(axis=1), UNRANKED)
+    ranks = np.concatenate([places, np.full(missed, UNRANKED)])
     return ranking_metrics(ranks, VALIDATION_KS)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ecom_pipeline.recommending.frames import Frame, FrameError, as_table, id_column
+from ecom_pipeline.recommending.frames import Frame, FrameError, as_table, encoded_ids
 
 KINDS = ("view", "favourite", "cart", "purchase")
 """Kinds of events that can come next; what was taken back or returned says nothing of what comes next."""
@@ -53,22 +53,23 @@ def read_user_days(frame: Frame) -> UserDays:
         FrameError: for missing columns, nulls, or a user's days that are not in order.
     """
     table = as_table(frame, name="events", required=("user_id", "event", "event_date"))
-    codes = pc.index_in(table.column("event").cast(pa.string()), value_set=pa.array(KINDS)).combine_chunks()
-    known = pc.is_valid(codes)
-    table, codes = table.filter(known), codes.filter(known)
-    encoded = pc.dictionary_encode(id_column(table, "user_id", name="events"))
-    user = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    named, names = encoded_ids(table, "event", name="events", nulls=True)
+    place = pc.fill_null(pc.index_in(names.cast(pa.string()), value_set=pa.array(KINDS)), -1)
+    # the last place is that of events without a kind
+    kind = np.append(place.to_numpy(zero_copy_only=False), -1).astype(np.int8)[named]
+    if (kind < 0).any():
+        table, kind = table.filter(pa.array(kind >= 0)), kind[kind >= 0]
+    user, users = encoded_ids(table, "user_id", name="events")
     dates = table.column("event_date").cast(pa.date32()).combine_chunks()
     if dates.null_count:
         raise FrameError("events: event_date is null in some rows; leave these rows out")
     day = dates.cast(pa.int32()).to_numpy(zero_copy_only=False)
-    kind = codes.to_numpy(zero_copy_only=False).astype(np.int8)
     if (user[1:] < user[:-1]).any():
         order = np.argsort(user, kind="stable")
         user, day, kind = user[order], day[order], kind[order]
     if ((user[1:] == user[:-1]) & (day[1:] < day[:-1])).any():
         raise FrameError("events: the days of a user are not in order; sort the rows by user_id and position")
-    return UserDays(users=encoded.dictionary, user=user, day=day, kind=kind)
+    return UserDays(users=users, user=user, day=day, kind=kind)
 
 
 def last_kinds(events: UserDays, users: np.ndarray, as_of: int) -> np.ndarray:

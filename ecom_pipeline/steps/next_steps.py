@@ -37,7 +37,7 @@ def train_next_steps(
         settings.purchase_window_days, active_days=settings.active_user_days, seed=settings.seed
     )
     try:
-        predictor.fit(warehouse.arrow(_EVENTS), cutoff=as_of)
+        predictor.fit(warehouse.arrow_encoded(_EVENTS), cutoff=as_of)
     except ValueError as error:
         return str(error), ()
     return predictor, figures_of(predictor)
@@ -96,7 +96,7 @@ def predict_next_steps(warehouse: Warehouse, *, home: Home, settings: Settings, 
             fallback=True,
             note=f"version {version.name} has no model of next steps: {version.reason}",
         )
-    predicted = predictor.predict(warehouse.arrow(_EVENTS), as_of=as_of)
+    predicted = predictor.predict(warehouse.arrow_encoded(_EVENTS), as_of=as_of)
     reliability = _curves(predictor)
     with warehouse.transaction():
         rows = warehouse.replace_night_from_arrow(said, as_of, of_night(predicted, as_of=as_of, version=version))

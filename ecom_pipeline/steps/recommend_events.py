@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ecom_pipeline.recommending.frames import encoded_ids
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse import Warehouse
 
@@ -12,8 +13,19 @@ from ecom_pipeline.warehouse import Warehouse
 _EVENTS = """
 SELECT user_id, item_id, position, event_ts, event
 FROM feat_user_events
-WHERE event NOT IN ('return', 'remove')
+WHERE event NOT IN ('return', 'remove') AND event_date >= :since
 ORDER BY user_id, position
+"""
+
+_FIRST_DAY = """
+SELECT min(event_date)
+FROM (
+  SELECT event_date, sum(count(*)) OVER (ORDER BY event_date DESC) - count(*) AS newer
+  FROM feat_user_events
+  WHERE event NOT IN ('return', 'remove')
+  GROUP BY event_date
+) AS days
+WHERE newer < :most
 """
 
 _HISTORIES = """
@@ -37,14 +49,18 @@ ORDER BY item_id
 """
 
 
-def events_of_night(warehouse: Warehouse) -> pa.Table:
-    """What users did, in order: user_id, item_id, position, event_ts, event."""
-    return warehouse.arrow(_EVENTS)
+def events_of_night(warehouse: Warehouse, *, most: int | None = None) -> pa.Table:
+    """What users did, in order: user_id, item_id, position, event_ts, event; texts as dictionaries.
+
+    `most` leaves out all days but the newest whose events come to so many (the oldest of these days is there whole).
+    """
+    first = None if most is None else warehouse.scalar(_FIRST_DAY, {"most": most})
+    return warehouse.arrow_encoded(_EVENTS, {"since": first or date.min})
 
 
 def histories_of_active_users(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Table:
     """The events of users who did something within `active_user_days` before the night."""
-    return warehouse.arrow(*histories_query(settings=settings, as_of=as_of))
+    return warehouse.arrow_encoded(*histories_query(settings=settings, as_of=as_of))
 
 
 def histories_query(*, settings: Settings, as_of: date) -> tuple[str, dict[str, date]]:
@@ -52,11 +68,10 @@ def histories_query(*, settings: Settings, as_of: date) -> tuple[str, dict[str, 
     return _HISTORIES, {"active_since": as_of - timedelta(days=settings.active_user_days)}
 
 
-def active_histories(events: pa.Table, *, cutoff: datetime, days: int) -> pa.Table:
-    """Of `events` up to `cutoff`, those of users who did something in its last `days`."""
+def active_users(events: pa.Table, *, cutoff: datetime, days: int) -> pa.Array:
+    """Of the users of `events` up to `cutoff`, those who did something in its last `days`."""
     recent = pc.greater(events.column("event_ts"), pa.scalar(cutoff - timedelta(days=days), pa.timestamp("us")))
-    active = pc.unique(events.filter(recent).column("user_id"))
-    return events.filter(pc.is_in(events.column("user_id"), value_set=active))
+    return encoded_ids(events.select(["user_id"]).filter(recent), "user_id", name="events")[1]
 
 
 def items_that_may_be_shown(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Array | None:

@@ -1,12 +1,11 @@
 """How good a recommender is on held-out days: next event and next purchase, beside popularity and co-visitation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ecom_pipeline.recommending import (
     Evaluation,
@@ -25,31 +24,6 @@ GATE_METRIC = "ndcg@10"
 SLICE_METRICS = ("hr@10", "ndcg@10")
 FEWEST_CASES = 30
 """Cases that a held-out set needs to be judged on; fewer say more of chance than of the model."""
-
-JUDGED_USERS = 20_000
-"""Users of each held-out set that are judged, at most: an interval of 95 % is .7 points wide either way then, and to
-rank for every user of a large shop, for every model, would take longer than its training."""
-
-
-def some_users(table: pa.Table, *, seed: int) -> pa.Table:
-    """The rows of at most JUDGED_USERS users, drawn at random."""
-    users = pc.unique(table.column("user_id"))
-    if len(users) <= JUDGED_USERS:
-        return table
-    drawn = np.random.default_rng(seed).choice(len(users), size=JUDGED_USERS, replace=False)
-    return table.filter(pc.is_in(table.column("user_id"), value_set=users.take(pa.array(np.sort(drawn)))))
-
-
-def judged_part(split: TemporalSplit, *, seed: int) -> TemporalSplit:
-    """The split with the targets of at most JUDGED_USERS users in each set; what models learn from stays whole."""
-    event, purchase = (
-        some_users(as_table(targets, name="targets", required=("user_id", "item_id")), seed=seed)
-        for targets in (split.next_event, split.next_purchase)
-    )
-    histories = as_table(split.histories, name="histories", required=("user_id",))
-    wanted = pc.unique(pa.concat_tables([event, purchase]).column("user_id"))
-    chosen = histories.filter(pc.is_in(histories.column("user_id"), value_set=wanted))
-    return replace(split, histories=chosen, next_event=event, next_purchase=purchase)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from ecom_pipeline.recommending import (
     trade_popularity,
 )
 from ecom_pipeline.recommending.diversity import renumber
-from ecom_pipeline.recommending.frames import Frame, as_table, seconds_column
+from ecom_pipeline.recommending.frames import Frame, as_table, encoded_ids, seconds_column
+from ecom_pipeline.recommending.purchase_labels import is_purchase
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.steps.recommend_events import events_of_night, item_names
 from ecom_pipeline.warehouse import Warehouse
@@ -102,13 +103,12 @@ class _Purchases:
 
     @classmethod
     def of(cls, histories: pa.Table) -> "_Purchases":
-        rows = histories.filter(pc.equal(histories.column("event"), "purchase"))
-        users = pc.unique(histories.column("user_id"))
-        codes = pc.index_in(rows.column("user_id"), value_set=users).to_numpy()
+        all_codes, users = encoded_ids(histories, "user_id", name="histories")
+        bought = is_purchase(histories, ("purchase",))
         return cls(
-            rows=rows,
+            rows=histories.filter(pa.array(bought)),
             users=users,
-            codes=codes,
+            codes=all_codes[bought],
             now=float(seconds_column(histories, "event_ts", name="histories").max()),
         )
 

@@ -98,7 +98,7 @@ def _states(
 ) -> tuple[pa.Array, np.ndarray] | None:
     """Active users as of the end of `day` and the states that the network is in after their histories; those of whom
     it knows nothing are left out. None where there is no network."""
-    histories = warehouse.arrow(
+    histories = warehouse.arrow_encoded(
         _HISTORIES,
         {"day": day, "active_since": day - timedelta(days=settings.active_user_days), "latest": LATEST_EVENTS},
     )

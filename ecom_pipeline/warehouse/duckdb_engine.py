@@ -19,6 +19,8 @@ Parameters = Mapping[str, Any]
 # One format for both generations of clients that we support; see docs/decisions.md.
 STORAGE_VERSION = "v1.4.0"
 
+ROWS_A_BATCH = 1_000_000  # of a result that is read in batches
+
 
 class WarehouseError(RuntimeError):
     """The warehouse cannot be used; the message says why and what to do."""
@@ -87,6 +89,16 @@ class Warehouse:
         """The result as an Arrow table."""
         # not connection.sql(): with parameters it keeps a copy of the result and takes ten times as long
         return self.connection.execute(bound_for_duckdb(sql), _used(sql, parameters)).to_arrow_table()
+
+    def arrow_encoded(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        """The result as an Arrow table whose texts are dictionaries (int32 codes): half the memory where ids
+        come back in many rows. It is read in batches, and never held as text."""
+        reader = self.connection.execute(bound_for_duckdb(sql), _used(sql, parameters)).to_arrow_reader(ROWS_A_BATCH)
+        batches = [_encoded(pa.Table.from_batches([batch])) for batch in reader]
+        if not batches:
+            return _encoded(reader.schema.empty_table())
+        # one chunk with one dictionary a column: who reads it need not merge them again
+        return pa.concat_tables(batches).unify_dictionaries().combine_chunks()
 
     def has_table(self, name: str) -> bool:
         """Whether a table of that name is there."""
@@ -212,6 +224,14 @@ class Warehouse:
                 f"INSERT INTO {declared.name} ({columns}) SELECT {columns} FROM ({query}\n) AS source", parameters
             )
         )
+
+
+def _encoded(table: pa.Table) -> pa.Table:
+    """The table with its columns of text as dictionaries."""
+    columns = [
+        column.dictionary_encode() if pa.types.is_string(column.type) else column for column in table.itercolumns()
+    ]
+    return pa.table(columns, names=table.column_names)
 
 
 def _used(sql: str, parameters: Parameters | None) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from ecom_pipeline.recommending import co_visitation as module
-from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings, history_matrix, keep_largest
+from ecom_pipeline.recommending.co_visitation import CoVisitation, CoVisitationSettings
 from ecom_pipeline.recommending.neighbours import Neighbours, NeighbourSettings
 from ecom_pipeline.recommending.reading import read_events
 from ecom_pipeline.recommending.scoring import factor_top_k, top_k
 from ecom_pipeline.recommending.sources import Allowed, CoVisitationSource, HistorySource, SparseScores
+from ecom_pipeline.recommending.sparse_rows import history_matrix, keep_largest
 from ecom_pipeline.recommending.spectral import Spectral
 from ecom_pipeline.sequences import EventSequences
 
@@ -70,14 +71,14 @@ def test_only_the_largest_entries_of_a_row_stay() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(rows=sequences)
-def test_neighbours_equal_a_brute_force_sum(rows: list[list[int]]) -> None:
+@given(rows=sequences, events=st.integers(1, 8))
+def test_neighbours_equal_a_brute_force_sum(rows: list[list[int]], events: int) -> None:
     log = log_of(rows)
-    chosen = NeighbourSettings()
+    chosen = NeighbourSettings(events=events)
     got = Neighbours.fit(log, chosen).strengths(log).toarray()
     sets = [set(log.items[log.offsets[u] : log.offsets[u + 1]].tolist()) for u in range(len(log))]
     counts = np.array([sum(item in one for one in sets) for item in range(log.n_items)])
-    history = history_matrix(log, decay=chosen.history_decay).toarray()
+    history = history_matrix(log, decay=chosen.history_decay, length=chosen.events).toarray()
     for user in range(len(log)):
         expected = np.zeros(log.n_items)
         for one in sets:

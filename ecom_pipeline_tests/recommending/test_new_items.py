@@ -47,6 +47,17 @@ def test_an_item_without_events_reaches_users_of_its_category_and_is_marked(tmp_
     pd.testing.assert_frame_equal(NextItemRecommender.load(tmp_path).recommend(shop, k=40), out)
 
 
+def test_a_source_that_proposes_nothing_hits_nothing() -> None:
+    shop = visiting_shop()
+    ids = np.unique(shop["item_id"])
+    features = pd.DataFrame({"item_id": ids, "category": [f"taste {one // 6}" for one in ids]})
+    validation = NextItemRecommender(networks=()).fit(shop, item_features=features).report()["validation"]
+    assert validation["new_items"]["hr@20"] == 0.0
+    # what is in the history can be among its proposals only
+    assert 0.0 < validation["history"]["hr@20"] <= validation["candidate_recall"]
+    assert validation["blend"]["hr@20"] > 0.3
+
+
 def test_without_features_nothing_unknown_is_recommended() -> None:
     shop, _ = launching_shop()
     out = NextItemRecommender(networks=()).fit(shop).recommend(shop, k=40)

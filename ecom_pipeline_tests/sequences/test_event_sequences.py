@@ -43,6 +43,18 @@ def test_users_of_a_night_follow_one_another_with_their_events_in_order(warehous
     assert (log.items.dtype, log.kinds.dtype, log.offsets.dtype) == (np.int32, np.int8, np.int64)
 
 
+def test_only_the_newest_days_are_read_whose_events_come_to_so_many(warehouse: Warehouse) -> None:
+    shop = CoreRows(warehouse)
+    for day, events in ((0, 2), (1, 3), (2, 1)):
+        for number in range(events):
+            shop.event(day, "abc"[number], user_id="u1", at=moment(day, 9 + number))
+    shop.build(2)
+    for most, expected in ((100, 6), (6, 6), (5, 6), (4, 4), (2, 4), (1, 1)):
+        newest = events_of_night(warehouse, most=most)
+        assert newest.num_rows == expected
+        assert newest.column("position").to_pylist() == list(range(7 - expected, 7))
+
+
 def test_a_night_without_events_makes_empty_sequences(warehouse: Warehouse) -> None:
     CoreRows(warehouse).build(0)
     log, vocabulary = read_events(events_of_night(warehouse), name="events")

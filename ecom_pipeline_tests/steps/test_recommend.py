@@ -11,8 +11,8 @@ from ecom_pipeline.recommending import budget
 from ecom_pipeline.registry import Registry, RegistryError
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import recommend as recommend_step
-from ecom_pipeline.steps import recommend_judging, recommend_versions
 from ecom_pipeline.steps import recommend_training as night_steps
+from ecom_pipeline.steps import recommend_versions
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.recommend import predict_purchases, recommend, similar_items
 from ecom_pipeline.steps.recommend_training import train_recommender
@@ -121,7 +121,7 @@ def test_next_event_and_next_purchase_are_judged_apart_on_the_last_days(promoted
 def test_a_large_shop_is_judged_on_some_of_its_users_drawn_by_the_seed(
     shop: CoreRows, promoted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recommend_judging, "JUDGED_USERS", 35)
+    monkeypatch.setattr(night_steps, "JUDGED_USERS", 35)
     found = []
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
         (tmp_path / name).mkdir()

@@ -11,7 +11,7 @@ import pytest
 
 from ecom_pipeline.contracts import ALL_TABLES, table
 from ecom_pipeline.settings import Settings
-from ecom_pipeline.warehouse import Warehouse, WarehouseError, open_warehouse
+from ecom_pipeline.warehouse import Warehouse, WarehouseError, duckdb_engine, open_warehouse
 
 NIGHT, NEXT_NIGHT = date(2024, 3, 1), date(2024, 3, 2)
 SIMILAR = table("similar_items")
@@ -87,6 +87,18 @@ def test_parameters_that_the_sql_needs_must_be_given_and_others_do_no_harm(wareh
     assert warehouse.arrow("SELECT CAST(:a AS BIGINT) AS a", {"a": 1}).to_pylist() == [{"a": 1}]
     with pytest.raises(KeyError, match="needs the parameters \\['as_of'\\]"):
         warehouse.run("SELECT :as_of")
+
+
+def test_a_result_as_codes_says_what_it_says_as_text(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_engine, "ROWS_A_BATCH", 2_048)
+    query = "SELECT 'u' || (i // 1000) AS user_id, i AS position FROM range(:n) AS numbers(i) ORDER BY i"
+    coded = warehouse.arrow_encoded(query, {"n": 10_000})
+    (chunk,) = coded.column("user_id").chunks
+    assert chunk.type == pa.dictionary(pa.int32(), pa.string())
+    assert chunk.dictionary.to_pylist() == [f"u{number}" for number in range(10)]
+    assert coded.to_pylist() == warehouse.arrow(query, {"n": 10_000}).to_pylist()
+    empty = warehouse.arrow_encoded(query, {"n": 0})
+    assert (empty.num_rows, empty.schema) == (0, coded.schema)
 
 
 def test_times_are_utc(warehouse: Warehouse) -> None:
