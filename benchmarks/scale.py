@@ -1,4 +1,4 @@
-"""The data steps of a full and of an incremental night over a generated shop, beside the limit of the machine.
+"""The steps of a full and of an incremental night over a generated shop, beside the limit of the machine.
 
     python -m benchmarks.scale --events 1e6
     python -m benchmarks.scale --events 1e6 1e7 --memory-limit 4GB
@@ -23,9 +23,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import duckdb
 
@@ -53,10 +54,26 @@ Step = Literal[
     "limit: sort",
     "features",
     "marts",
-    "training",
-    "scoring",
+    "forecaster",
+    "forecasts",
+    "recommender",
+    "recommendations",
+    "purchase predictions",
+    "similar items",
+    "next steps",
+    "segments",
 ]
-INCREMENTAL: tuple[Step, ...] = ("opening", "raw", "core", "validation of core", "features", "marts", "scoring")
+DATA: tuple[Step, ...] = ("opening", "raw", "core", "validation of core", "features", "marts")
+TRAINING: tuple[Step, ...] = ("forecaster", "recommender")
+SCORING: tuple[Step, ...] = (
+    "forecasts",
+    "recommendations",
+    "purchase predictions",
+    "similar items",
+    "next steps",
+    "segments",
+)
+INCREMENTAL: tuple[Step, ...] = (*DATA, *SCORING)
 
 
 @dataclass(frozen=True)
@@ -105,9 +122,9 @@ class Night:
             "limit: sort": self._sort,
             "features": self._features,
             "marts": self._marts,
-            "training": self._training,
-            "scoring": self._scoring,
         }
+        for name in (*TRAINING, *SCORING):
+            work[name] = partial(self._of_models, name)
         _import_what_it_needs(step)
         opened = _Opened(self.home, self.settings)
         if step not in ("opening", "limit: read files"):
@@ -190,16 +207,27 @@ class Night:
         self.tables[name] = time.process_time() - cpu, made_of(on.warehouse, name) or "the rows of the night"
         return rows
 
-    def _training(self, on: "_Opened") -> int:
-        from ecom_pipeline.steps.recommend_training import train_recommender
+    def _of_models(self, step: Step, on: "_Opened") -> int:
+        """Train, or write what the models say: the rows that were learnt from, or written."""
+        from ecom_pipeline.steps import forecast, next_steps, recommend, recommend_training, segments
 
-        train_recommender(on.warehouse, home=self.home, settings=self.settings, as_of=self.as_of)
-        return int(on.warehouse.scalar("SELECT count(*) FROM feat_user_events"))
-
-    def _scoring(self, on: "_Opened") -> int:
-        from ecom_pipeline.steps.recommend import recommend
-
-        return recommend(on.warehouse, home=self.home, settings=self.settings, as_of=self.as_of).rows
+        night: dict[str, Any] = {"home": self.home, "settings": self.settings, "as_of": self.as_of}
+        if step == "forecaster":
+            forecast.train_forecaster(on.warehouse, country=on.profile.shop.country, **night)
+            return int(on.warehouse.scalar("SELECT count(*) FROM feat_sales_daily"))
+        if step == "recommender":
+            recommend_training.train_recommender(on.warehouse, **night)
+            return int(on.warehouse.scalar("SELECT count(*) FROM feat_user_events"))
+        if step == "segments":
+            return segments.segment_users(on.warehouse, time_zone=on.profile.shop.time_zone, **night).users
+        scoring: dict[Step, Callable[..., Any]] = {
+            "forecasts": forecast.forecast_sales,
+            "recommendations": recommend.recommend,
+            "purchase predictions": recommend.predict_purchases,
+            "similar items": recommend.similar_items,
+            "next steps": next_steps.predict_next_steps,
+        }
+        return int(scoring[step](on.warehouse, **night).rows)
 
 
 class _Opened:
@@ -228,7 +256,8 @@ def _import_what_it_needs(step: Step) -> None:
         import holidays.countries  # noqa: F401
     if step == "validation of core":
         import ecom_pipeline.quality.expectations
-    if step in ("training", "scoring"):
+    if step in (*TRAINING, *SCORING):
+        import ecom_pipeline.steps.forecast
         import ecom_pipeline.steps.recommend_training  # noqa: F401
 
 
@@ -305,9 +334,9 @@ def verdicts(full: dict[Step, Measure], again: dict[Step, Measure]) -> list[str]
     lines.append(f"validation: {full['validation of core'].cpu_s / ingest:.2f} of the ingest's time (bar .33)")
     tables = full["features"].cpu_s + full["marts"].cpu_s
     lines.append(f"features and marts: {tables / full['limit: sort'].cpu_s:.1f} times the bare sort (bar 3)")
-    parts: dict[str, list[Step]] = {"data steps": [step for step in again if step != "scoring"]}
-    if "scoring" in again:
-        parts["data steps and scoring"] = list(again)
+    parts: dict[str, list[Step]] = {"data steps": [step for step in again if step in DATA]}
+    if len(again) > len(DATA):
+        parts["data steps and what the models write"] = list(again)
     for words, steps in parts.items():
         share = sum(again[step].cpu_s for step in steps) / sum(full[step].cpu_s for step in steps)
         lines.append(f"incremental night, {words}: {share:.1%} of the full night's time (bar 5 %)")
@@ -321,7 +350,7 @@ def main() -> None:
     parser.add_argument("--events", type=float, nargs="+", default=[1e6])
     parser.add_argument("--format", choices=["csv", "parquet"], default="csv")
     parser.add_argument("--memory-limit", default=None, help="of DuckDB, such as 4GB")
-    parser.add_argument("--without-models", action="store_true", help="leave out training and scoring")
+    parser.add_argument("--without-models", action="store_true", help="leave out the models and what they write")
     parser.add_argument("--scratch", type=Path, default=None, help="where shops are made (default: the system's)")
     parser.add_argument("--step", choices=get_args(Step), help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
@@ -329,10 +358,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.step:
         profile = PARQUET_PROFILE if (given.home / PARQUET_PROFILE).exists() else "sample"
-        settings = Settings(profile=profile, next_item_model="co_visitation", memory_limit=given.memory_limit)
+        settings = Settings(profile=profile, memory_limit=given.memory_limit)
         print(json.dumps(asdict(Night(given.home, given.as_of, settings).measured(given.step))))
         return
-    steps = [step for step in get_args(Step) if not (given.without_models and step in ("training", "scoring"))]
+    steps = [step for step in get_args(Step) if not (given.without_models and step in (*TRAINING, *SCORING))]
     print(
         f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
     )

@@ -15,14 +15,13 @@ from ecom_pipeline.recommending.co_visitation import CoVisitation
 from ecom_pipeline.recommending.content import NewItems
 from ecom_pipeline.recommending.neighbours import Neighbours
 from ecom_pipeline.recommending.scoring import top_k
-from ecom_pipeline.recommending.sparse_rows import history_matrix, keep_largest
+from ecom_pipeline.recommending.sparse_rows import history_matrix
 from ecom_pipeline.recommending.spectral import SCALE, Spectral
 from ecom_pipeline.sequences import EventSequences
 
 BARRED = np.float32(-1e30)
 HISTORY_LENGTH = 500  # last events of a history whose items propose themselves
 HISTORY_DECAY = 0.99
-MANY_ENTRIES = 8  # stored scores for each one wanted from which a dense block is searched faster than a sparse one
 
 
 @dataclass(frozen=True)
@@ -120,24 +119,17 @@ class SparseScores:
 
     def top(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The n best items of every user and their scores; -1 where fewer are above 0."""
-        if self.matrix.nnz > MANY_ENTRIES * n * len(self):
-            place, best_scores = top_k(self.matrix.toarray(), n)
-            return self._padded(np.where(best_scores > 0.0, place, -1), best_scores, n)
-        best = keep_largest(self.matrix, n)
-        lengths = np.diff(best.indptr)
-        inside = np.arange(n) < lengths[:, None]
-        index = np.where(inside, best.indptr[:-1, None] + np.arange(n), 0)
-        if not len(best.data):
-            return np.full(index.shape, -1, dtype=np.int32), np.zeros(index.shape, dtype=np.float32)
-        scores = np.where(inside, best.data[index], np.float32(0.0))
-        order = np.argsort(-scores, axis=1, kind="stable")
-        scores = np.take_along_axis(scores, order, axis=1)
-        items = np.take_along_axis(best.indices[index], order, axis=1)
-        return np.where(scores > 0.0, items, -1).astype(np.int32), scores
-
-    def _padded(self, items: np.ndarray, scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-        missing = ((0, 0), (0, n - items.shape[1]))
-        return np.pad(items, missing, constant_values=-1).astype(np.int32), np.pad(scores, missing)
+        lengths = np.diff(self.matrix.indptr)
+        width = max(int(lengths.max(initial=0)), n)
+        inside = np.arange(width) < lengths[:, None]
+        scores = np.zeros(inside.shape, dtype=np.float32)
+        items = np.full(inside.shape, -1, dtype=np.int32)
+        scores[inside], items[inside] = self.matrix.data, self.matrix.indices
+        place = np.argpartition(scores, width - n, axis=1)[:, width - n :]
+        scores, items = np.take_along_axis(scores, place, axis=1), np.take_along_axis(items, place, axis=1)
+        order = np.lexsort((items, -scores), axis=1)
+        scores, items = np.take_along_axis(scores, order, axis=1), np.take_along_axis(items, order, axis=1)
+        return np.where(scores > 0.0, items, -1), scores
 
     def at(self, candidates: Candidates, rows: np.ndarray) -> np.ndarray:
         """Strengths of candidates."""

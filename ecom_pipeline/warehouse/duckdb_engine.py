@@ -98,7 +98,10 @@ class Warehouse:
         if not batches:
             return _encoded(reader.schema.empty_table())
         # one chunk with one dictionary a column: who reads it need not merge them again
-        return pa.concat_tables(batches).unify_dictionaries().combine_chunks()
+        table = pa.concat_tables(batches).unify_dictionaries().combine_chunks()
+        del batches
+        pa.default_memory_pool().release_unused()  # else what the batches took stays with the process
+        return table
 
     def has_table(self, name: str) -> bool:
         """Whether a table of that name is there."""
