@@ -100,7 +100,8 @@ class PurchasePredictor:
         table = as_table(events, name="events", required=("user_id", "item_id", "event_ts"))
         moment = seconds_column(table, "event_ts", name="events")
         end = float(moment.max()) if cutoff is None else seconds_of(cutoff)
-        table, moment = table.filter(pa.array(moment <= end)), moment[moment <= end]
+        if not (moment <= end).all():
+            table, moment = table.filter(pa.array(moment <= end)), moment[moment <= end]
         window = self.window_days * DAY_S
         if not len(moment) or end - float(moment.min()) < 3 * window:
             raise ValueError(
@@ -279,17 +280,16 @@ class PurchasePredictor:
             recommender = before.refit(past)
         users = draw_users(encoded_ids(past, "user_id", name="events")[1], self.max_users, seed=self.seed)
         histories = past.filter(pa.array(is_among(past, "user_id", users, name="events")))
+        del past  # a copy of nearly everything
         pairs = as_table(recommender.recommend(histories, self.k), name="recommendations", required=())
         return self._lesson(table, moment, pairs, start), recommender
 
     def _lesson(self, table: pa.Table, moment: np.ndarray, pairs: pa.Table, start: float) -> Lesson:
         """Features as of `start`, whether the pair was bought in the window after it, and the number of its user."""
-        seen = moment <= start
-        past = table.filter(pa.array(seen))
-        self._remember_items(past, moment[seen], start)
+        self._remember_items(table, moment, start)
         users = pc.unique(id_column(pairs, "user_id", name="pairs"))
-        keep = is_among(past, "user_id", users, name="events")
-        histories, their_moment = past.filter(pa.array(keep)), moment[seen][keep]
+        keep = (moment <= start) & is_among(table, "user_id", users, name="events")
+        histories, their_moment = table.filter(pa.array(keep)), moment[keep]
         bought = bought_within(pairs, table, since=start, days=self.window_days, purchase_events=self.purchase_events)
         return Lesson(
             features=self._features(histories, their_moment, pairs, start),
@@ -301,10 +301,13 @@ class PurchasePredictor:
         return is_purchase(table, self.purchase_events)
 
     def _remember_items(self, table: pa.Table, moment: np.ndarray, now: float) -> None:
-        """Events and purchases by item, in all time and in the last window."""
-        codes, self._item_ids = encoded_ids(table, "item_id", name="events")
-        bought = self._is_purchase(table)
-        recent = moment > now - self.window_days * DAY_S
+        """Events and purchases by item up to `now`, in all time and in the last window."""
+        seen = moment <= now
+        columns = [name for name in ("item_id", "event") if name in table.column_names]
+        known = table.select(columns).filter(pa.array(seen))
+        codes, self._item_ids = encoded_ids(known, "item_id", name="events")
+        bought = self._is_purchase(known)
+        recent = moment[seen] > now - self.window_days * DAY_S
         n = len(self._item_ids)
         self._items = {
             "events": np.bincount(codes, minlength=n).astype(np.float64),

@@ -15,6 +15,7 @@ from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import Metric, ModelVersion, Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.recommend import RecommendReport, of_night
+from ecom_pipeline.steps.recommend_events import rows_by_user
 from ecom_pipeline.steps.recommend_versions import require_features, version_of_night
 from ecom_pipeline.warehouse import Warehouse
 
@@ -22,10 +23,9 @@ NEXT_STEPS = "next_steps"
 """Folder of a version."""
 
 _EVENTS = """
-SELECT user_id, event, event_date
+SELECT user_id, position, event, event_date
 FROM feat_user_events
 WHERE event NOT IN ('return', 'remove')
-ORDER BY user_id, position
 """
 
 
@@ -37,7 +37,7 @@ def train_next_steps(
         settings.purchase_window_days, active_days=settings.active_user_days, seed=settings.seed
     )
     try:
-        predictor.fit(warehouse.arrow_encoded(_EVENTS), cutoff=as_of)
+        predictor.fit(rows_by_user(warehouse, _EVENTS), cutoff=as_of)
     except ValueError as error:
         return str(error), ()
     return predictor, figures_of(predictor)
@@ -96,7 +96,7 @@ def predict_next_steps(warehouse: Warehouse, *, home: Home, settings: Settings, 
             fallback=True,
             note=f"version {version.name} has no model of next steps: {version.reason}",
         )
-    predicted = predictor.predict(warehouse.arrow_encoded(_EVENTS), as_of=as_of)
+    predicted = predictor.predict(rows_by_user(warehouse, _EVENTS), as_of=as_of)
     reliability = _curves(predictor)
     with warehouse.transaction():
         rows = warehouse.replace_night_from_arrow(said, as_of, of_night(predicted, as_of=as_of, version=version))

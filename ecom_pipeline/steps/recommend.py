@@ -1,6 +1,6 @@
 """What a night says of products to users: what comes next, what they may buy, and what is alike."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -11,14 +11,18 @@ import pyarrow as pa
 
 from ecom_pipeline import contracts
 from ecom_pipeline.recommending import NextItemRecommender, PurchasePredictor
+from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import ModelVersion, Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.recommend_events import (
+    UserRange,
     end_of_day,
     histories_of_active_users,
     histories_query,
     items_that_may_be_shown,
+    last_event,
+    ranges_of_active_users,
 )
 from ecom_pipeline.steps.recommend_shaping import Shaping
 from ecom_pipeline.steps.recommend_versions import (
@@ -36,6 +40,12 @@ from ecom_pipeline.warehouse.spark_engine import SparkWarehouse
 Progress = Callable[[str, float], None]
 Rank = Callable[..., Iterable[pa.Table]]
 """(k, candidates=, blocked=) -> lists of whole users, as `NextItemRecommender.recommend_blocks` gives them."""
+_RECOMMENDED = """
+SELECT user_id, item_id, rank, fallback
+FROM recommendations
+WHERE as_of = :as_of AND user_id BETWEEN :first_user AND :last_user
+ORDER BY user_id, rank
+"""
 RANKED = "ranked_items"
 """Folder at the storage root for what the workers ranked, until it is in the warehouse."""
 
@@ -67,27 +77,35 @@ def recommend(
     """
     progress = on_progress or _silent
     version, recommender = recommender_of_night(warehouse, home=home, settings=settings, as_of=as_of)
-    histories = histories_of_active_users(warehouse, settings=settings, as_of=as_of)
+    ranges: Sequence[UserRange | None] = ranges_of_active_users(warehouse, settings=settings, as_of=as_of)
     table = contracts.table("recommendations")
     # the night's rows are those of the night again
     warehouse.run("DELETE FROM rescored_users WHERE as_of = :as_of", {"as_of": as_of})
-    if recommender is None or not histories.num_rows:
+    if recommender is None or not ranges:
         rows = _replace_by_blocks(warehouse, table, as_of, ())
         return _report(version, recommender, rows, note="no user did anything with a product lately")
-    with _ranking(
-        warehouse, recommender, histories, version=version, home=home, settings=settings, as_of=as_of
-    ) as rank:
-        blocks = recommended_blocks(
-            warehouse,
-            recommender,
-            histories,
-            version=version,
-            settings=settings,
-            as_of=as_of,
-            on_progress=progress,
-            rank=rank,
-        )
-        return _report(version, recommender, _replace_by_blocks(warehouse, table, as_of, blocks))
+    with _ranking(warehouse, version=version, home=home, settings=settings, as_of=as_of) as rank:
+        if rank is not None:  # the workers rank all users at once
+            ranges = [None]
+        shaping = Shaping.of_night(warehouse, recommender, settings=settings)
+        now = last_event(warehouse)
+
+        def blocks() -> Iterator[pa.Table]:
+            for number, users in enumerate(ranges):
+                histories = histories_of_active_users(warehouse, settings=settings, as_of=as_of, users=users)
+                yield from recommended_blocks(
+                    warehouse,
+                    recommender,
+                    histories,
+                    version=version,
+                    shaping=shaping.of_users(histories, now=now),
+                    settings=settings,
+                    as_of=as_of,
+                    on_progress=partial(_of_part, progress, number, len(ranges)),
+                    rank=rank,
+                )
+
+        return _report(version, recommender, _replace_by_blocks(warehouse, table, as_of, blocks()))
 
 
 def recommended_blocks(
@@ -96,12 +114,13 @@ def recommended_blocks(
     histories: pa.Table,
     *,
     version: ModelVersion,
+    shaping: Shaping,
     settings: Settings,
     as_of: date,
     on_progress: Progress,
     rank: Rank | None = None,
 ) -> Iterable[pa.Table]:
-    """Rows of `recommendations` for the users of `histories`, a block of them at a time, as the settings shape them.
+    """Rows of `recommendations` for the users of `histories`, a block of them at a time, shaped for them.
 
     `rank` gives whole users' lists as `recommender.recommend_blocks` does, which it is by default.
 
@@ -109,7 +128,6 @@ def recommended_blocks(
         ArithmeticError: for scores that are not finite.
     """
     users = len(histories.column("user_id").unique())
-    shaping = Shaping.of_night(warehouse, recommender, histories, settings=settings)
     done = 0
     ranked = partial(recommender.recommend_blocks, histories) if rank is None else rank
     for block in ranked(
@@ -146,20 +164,22 @@ def predict_purchases(
     registry = Registry(home, settings)
     version = version_of_night(registry, as_of)
     table = contracts.table("purchase_predictions")
-    recommended = warehouse.arrow(
-        "SELECT user_id, item_id, rank, fallback FROM recommendations WHERE as_of = :as_of ORDER BY user_id, rank",
-        {"as_of": as_of},
-    )
     now = end_of_day(warehouse, as_of)
     predictor = predictor_of(registry, version)
-    if predictor is None or not recommended.num_rows or now is None:
+    ranges = ranges_of_active_users(warehouse, settings=settings, as_of=as_of)
+    if predictor is None or not ranges or now is None:
         rows = _replace_by_blocks(warehouse, table, as_of, ())
         return _report(version, None, rows, note="too few purchases to learn probabilities from")
-    progress("purchase probabilities", 0.1)
-    predicted = predictor.predict(
-        histories_of_active_users(warehouse, settings=settings, as_of=as_of), recommended, as_of=now
-    )
-    rows = _replace_by_blocks(warehouse, table, as_of, [of_night(predicted, as_of=as_of, version=version)])
+
+    def blocks() -> Iterator[pa.Table]:
+        for number, users in enumerate(ranges):
+            progress("purchase probabilities", number / len(ranges))
+            recommended = warehouse.arrow(_RECOMMENDED, {"as_of": as_of, "first_user": users[0], "last_user": users[1]})
+            histories = histories_of_active_users(warehouse, settings=settings, as_of=as_of, users=users)
+            predicted = as_table(predictor.predict(histories, recommended, as_of=now), name="predicted", required=())
+            yield of_night(predicted, as_of=as_of, version=version)
+
+    rows = _replace_by_blocks(warehouse, table, as_of, blocks())
     progress("written", 1.0)
     return RecommendReport(rows=rows, model="purchases", model_version=version.name, fallback=False)
 
@@ -224,19 +244,12 @@ def _replace_by_blocks(warehouse: Warehouse, table: contracts.Table, as_of: date
 
 @contextmanager
 def _ranking(
-    warehouse: Warehouse,
-    recommender: NextItemRecommender,
-    histories: pa.Table,
-    *,
-    version: ModelVersion,
-    home: Home,
-    settings: Settings,
-    as_of: date,
-) -> Iterator[Rank]:
-    """What ranks items for users: this process, or with `engine: spark` the workers. What stands in for a champion is
-    fitted here and saved nowhere, so that it ranks here."""
+    warehouse: Warehouse, *, version: ModelVersion, home: Home, settings: Settings, as_of: date
+) -> Iterator[Rank | None]:
+    """With `engine: spark` what ranks items for all active users, by the workers; None where this process does. What
+    stands in for a champion is fitted here and saved nowhere, so that it ranks here."""
     if not isinstance(warehouse, SparkWarehouse) or not is_champion(version):
-        yield partial(recommender.recommend_blocks, histories)
+        yield None
         return
     from ecom_pipeline.spark.scoring import recommended_by_workers
 
@@ -268,6 +281,11 @@ def _report(
         fallback=not is_champion(version),
         note=note,
     )
+
+
+def _of_part(progress: Progress, number: int, parts: int, stage: str, share: float) -> None:
+    """Progress of all parts from that of one."""
+    progress(stage, (number + share) / parts)
 
 
 def _silent(stage: str, share: float) -> None:

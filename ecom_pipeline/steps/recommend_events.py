@@ -1,7 +1,10 @@
 """Events, users and products of one night as the recommender reads them."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +17,6 @@ _EVENTS = """
 SELECT user_id, item_id, position, event_ts, event
 FROM feat_user_events
 WHERE event NOT IN ('return', 'remove') AND event_date >= :since
-ORDER BY user_id, position
 """
 
 _FIRST_DAY = """
@@ -36,8 +38,12 @@ SELECT events.user_id, events.item_id, events.position, events.event_ts, events.
 FROM feat_user_events AS events
 JOIN active ON active.user_id = events.user_id
 WHERE events.event NOT IN ('return', 'remove')
-ORDER BY events.user_id, events.position
 """
+
+EVENTS_A_PART = 10_000_000
+"""Events, of some users after others, that are read at once: to sort them as text takes a hundred bytes each."""
+UserRange = tuple[str, str]
+"""The first and the last of some users, in order of their ids."""
 
 _SOLD = """
 SELECT item_id
@@ -55,16 +61,63 @@ def events_of_night(warehouse: Warehouse, *, most: int | None = None) -> pa.Tabl
     `most` leaves out all days but the newest whose events come to so many (the oldest of these days is there whole).
     """
     first = None if most is None else warehouse.scalar(_FIRST_DAY, {"most": most})
-    return warehouse.arrow_encoded(_EVENTS, {"since": first or date.min})
+    return rows_by_user(warehouse, _EVENTS, {"since": first or date.min})
 
 
-def histories_of_active_users(warehouse: Warehouse, *, settings: Settings, as_of: date) -> pa.Table:
-    """The events of users who did something within `active_user_days` before the night."""
-    return warehouse.arrow_encoded(*histories_query(settings=settings, as_of=as_of))
+def rows_by_user(warehouse: Warehouse, query: str, parameters: Mapping[str, date] | None = None) -> pa.Table:
+    """The rows of a query of events (user_id, position, …) in order of users and positions, texts as dictionaries; read
+    some users after others, as sorting all rows at once would take memory that grows with them."""
+    given = parameters or {}
+    parts = [_rows_of(warehouse, query, given, users) for users in _user_ranges(warehouse, query, given)]
+    if not parts:
+        return _rows_of(warehouse, query, given, None)
+    return parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+
+
+def histories_of_active_users(
+    warehouse: Warehouse, *, settings: Settings, as_of: date, users: UserRange | None = None
+) -> pa.Table:
+    """The events of users who did something within `active_user_days` before the night, in order; of all of them, or
+    of those of a range."""
+    query, parameters = histories_query(settings=settings, as_of=as_of)
+    return _rows_of(warehouse, query, parameters, users)
+
+
+def ranges_of_active_users(warehouse: Warehouse, *, settings: Settings, as_of: date) -> list[UserRange]:
+    """Ranges that hold all active users, each with some `EVENTS_A_PART` events; empty where nobody is active."""
+    return _user_ranges(warehouse, *histories_query(settings=settings, as_of=as_of))
+
+
+def _user_ranges(warehouse: Warehouse, query: str, parameters: Mapping[str, date]) -> list[UserRange]:
+    counts = warehouse.arrow(
+        f"SELECT user_id, count(*) AS events FROM ({query}) AS rows GROUP BY user_id ORDER BY user_id", parameters
+    )
+    part = np.cumsum(counts.column("events").to_numpy()) // EVENTS_A_PART
+    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), counts.num_rows]
+    ids = counts.column("user_id")
+    return [(ids[low].as_py(), ids[high - 1].as_py()) for low, high in pairwise(edges) if high > low]
+
+
+def _rows_of(warehouse: Warehouse, query: str, parameters: Mapping[str, date], users: UserRange | None) -> pa.Table:
+    """The rows of a query of events in order of users and positions, as codes; those of all users, or of a range."""
+    if users is None:
+        return warehouse.arrow_encoded(f"SELECT * FROM ({query}) AS rows ORDER BY user_id, position", parameters)
+    return warehouse.arrow_encoded(
+        f"SELECT * FROM ({query}) AS rows WHERE user_id BETWEEN :first_user AND :last_user ORDER BY user_id, position",
+        {**parameters, "first_user": users[0], "last_user": users[1]},
+    )
+
+
+def last_event(warehouse: Warehouse) -> datetime | None:
+    """Time of the last event that recommendations know of; None without any."""
+    ended: datetime | None = warehouse.scalar(
+        "SELECT max(event_ts) FROM feat_user_events WHERE event NOT IN ('return', 'remove')"
+    )
+    return ended
 
 
 def histories_query(*, settings: Settings, as_of: date) -> tuple[str, dict[str, date]]:
-    """The query of `histories_of_active_users`, which other engines run as it is, and its parameters."""
+    """The query of `histories_of_active_users`, in any order, which other engines run as it is, and its parameters."""
     return _HISTORIES, {"active_since": as_of - timedelta(days=settings.active_user_days)}
 
 

@@ -3,7 +3,8 @@
 What belongs here: the settings that change a user's list after ranking, and the order in which they do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from ecom_pipeline.recommending import (
     trade_popularity,
 )
 from ecom_pipeline.recommending.diversity import renumber
-from ecom_pipeline.recommending.frames import Frame, as_table, encoded_ids, seconds_column
+from ecom_pipeline.recommending.frames import Frame, as_table, encoded_ids, seconds_column, seconds_of
 from ecom_pipeline.recommending.purchase_labels import is_purchase
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.steps.recommend_events import events_of_night, item_names
@@ -44,12 +45,10 @@ class Shaping:
         cls,
         warehouse: Warehouse,
         recommender: NextItemRecommender,
-        histories: pa.Table,
         *,
         settings: Settings,
     ) -> "Shaping":
-        """Read what the settings need; `histories` are those of the users that are recommended to, user by user, and
-        their last event is the moment of the recommendation."""
+        """Read what the settings need; where they ask what users bought, `of_users` has to be told that first."""
         plain = not (
             settings.item_boosts
             or settings.popularity_penalty
@@ -68,9 +67,16 @@ class Shaping:
             asked=k if plain else SPARE_FACTOR * k + SPARE_ITEMS,
             popularity=pa.table({"item_id": recommender.item_ids(), "events": recommender.item_counts()}),
             categories=item_names(warehouse).select(["item_id", "category"]),
-            purchases=None if days is None else _Purchases.of(histories),
+            purchases=None,
             repurchase_days=days,
         )
+
+    def of_users(self, histories: pa.Table, *, now: datetime | None = None) -> "Shaping":
+        """For the users of `histories`, which stand user by user; `now` is the moment of the recommendation, None for
+        their last event."""
+        if self.repurchase_days is None:
+            return self
+        return replace(self, purchases=_Purchases.of(histories, now))
 
     def apply(self, block: pa.Table) -> pa.Table:
         """At most `recommendations_per_user` rows a user of a block, ranked from 1."""
@@ -102,14 +108,18 @@ class _Purchases:
     now: float
 
     @classmethod
-    def of(cls, histories: pa.Table) -> "_Purchases":
+    def of(cls, histories: pa.Table, now: datetime | None) -> "_Purchases":
+        if now is None:
+            moment = float(seconds_column(histories, "event_ts", name="histories").max())
+        else:
+            moment = seconds_of(now)
         all_codes, users = encoded_ids(histories, "user_id", name="histories")
         bought = is_purchase(histories, ("purchase",))
         return cls(
             rows=histories.filter(pa.array(bought)),
             users=users,
             codes=all_codes[bought],
-            now=float(seconds_column(histories, "event_ts", name="histories").max()),
+            now=moment,
         )
 
     def of_users(self, users: pa.Array) -> pa.Table:

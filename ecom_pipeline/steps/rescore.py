@@ -20,6 +20,7 @@ from ecom_pipeline.sources.profile import SourceProfile
 from ecom_pipeline.steps.features import build_feature, night_of, orders_tell_purchases, with_inputs
 from ecom_pipeline.steps.publishing import night_that_did_not_end, nights_by_end
 from ecom_pipeline.steps.recommend import of_night, predictor_of, recommended_blocks
+from ecom_pipeline.steps.recommend_shaping import Shaping
 from ecom_pipeline.steps.recommend_versions import FEATURES, recommender_of_night
 from ecom_pipeline.warehouse import Warehouse, sql_text
 
@@ -118,6 +119,7 @@ def rescore_users(
                 recommender,
                 histories,
                 version=version,
+                shaping=Shaping.of_night(warehouse, recommender, settings=settings).of_users(histories),
                 settings=settings,
                 as_of=as_of,
                 on_progress=lambda stage, share: progress(stage, 0.2 + 0.6 * share),

@@ -11,8 +11,8 @@ from ecom_pipeline.recommending import budget
 from ecom_pipeline.registry import Registry, RegistryError
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import recommend as recommend_step
+from ecom_pipeline.steps import recommend_events, recommend_versions
 from ecom_pipeline.steps import recommend_training as night_steps
-from ecom_pipeline.steps import recommend_versions
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.recommend import predict_purchases, recommend, similar_items
 from ecom_pipeline.steps.recommend_training import train_recommender
@@ -159,6 +159,26 @@ def test_the_same_night_again_reuses_its_model_and_gives_the_same_rows(
     before = tables(shop, NIGHT)
     assert train(shop, home, NIGHT) == promoted
     publish(shop, home, NIGHT)
+    for name, rows in tables(shop, NIGHT).items():
+        pd.testing.assert_frame_equal(rows, before[name])
+
+
+@pytest.mark.parametrize("repurchase_days", [None, 5, "learnt"])
+def test_a_few_users_read_at_a_time_get_what_all_at_once_do(
+    shop: CoreRows, home: Home, promoted: Any, repurchase_days: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.build(NIGHT)
+    publish(shop, home, NIGHT, repurchase_days=repurchase_days)
+    before = tables(shop, NIGHT)
+    events = recommend_events.events_of_night(shop.warehouse)
+    monkeypatch.setattr(recommend_events, "EVENTS_A_PART", 40)
+    ranges = recommend_events.ranges_of_active_users(shop.warehouse, settings=SETTINGS, as_of=day(NIGHT))
+    assert len(ranges) > 3
+    shown = [before["recommendations"]["user_id"].between(*users).sum() for users in ranges]
+    assert all(shown)
+    assert sum(shown) == len(before["recommendations"])
+    assert recommend_events.events_of_night(shop.warehouse).to_pylist() == events.to_pylist()
+    publish(shop, home, NIGHT, repurchase_days=repurchase_days)
     for name, rows in tables(shop, NIGHT).items():
         pd.testing.assert_frame_equal(rows, before[name])
 
