@@ -55,7 +55,7 @@ class Settings(BaseModel):
         120, gt=0, description="Seconds that training the recommender may take; they set how much is trained."
     )
     next_item_events: int = Field(
-        50_000_000,
+        20_000_000,
         gt=0,
         description="Newest events that the recommender learns from, at most (whole days); it recommends by whole "
         "histories all the same.",
