@@ -55,10 +55,9 @@ class Settings(BaseModel):
         120, gt=0, description="Seconds that training the recommender may take; they set how much is trained."
     )
     next_item_events: int = Field(
-        20_000_000,
+        50_000_000,
         gt=0,
-        description="Newest events that the recommender learns from, at most (whole days); it recommends by whole "
-        "histories all the same.",
+        description="Events that the recommender learns from, at most: the whole histories of users drawn at random.",
     )
     repeats: Literal["allow", "exclude"] = Field("allow", description="Whether to recommend what a user already had.")
     recommendations_per_user: int = Field(20, gt=0, le=1000, description="Recommendations for each user.")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ecom_pipeline.recommending.frames import encoded_ids
+from ecom_pipeline.recommending.frames import encoded_ids, is_among
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse import Warehouse
 
@@ -16,18 +16,7 @@ from ecom_pipeline.warehouse import Warehouse
 _EVENTS = """
 SELECT user_id, item_id, position, event_ts, event
 FROM feat_user_events
-WHERE event NOT IN ('return', 'remove') AND event_date >= :since
-"""
-
-_FIRST_DAY = """
-SELECT min(event_date)
-FROM (
-  SELECT event_date, sum(count(*)) OVER (ORDER BY event_date DESC) - count(*) AS newer
-  FROM feat_user_events
-  WHERE event NOT IN ('return', 'remove')
-  GROUP BY event_date
-) AS days
-WHERE newer < :most
+WHERE event NOT IN ('return', 'remove')
 """
 
 _HISTORIES = """
@@ -55,23 +44,45 @@ ORDER BY item_id
 """
 
 
-def events_of_night(warehouse: Warehouse, *, most: int | None = None) -> pa.Table:
+def events_of_night(warehouse: Warehouse, *, most: int | None = None, seed: int = 0) -> pa.Table:
     """What users did, in order: user_id, item_id, position, event_ts, event; texts as dictionaries.
 
-    `most` leaves out all days but the newest whose events come to so many (the oldest of these days is there whole).
+    With `most`, the whole histories of as many users, drawn by `seed`, as have so many events together.
     """
-    first = None if most is None else warehouse.scalar(_FIRST_DAY, {"most": most})
-    return rows_by_user(warehouse, _EVENTS, {"since": first or date.min})
+    return rows_by_user(warehouse, _EVENTS, most=most, seed=seed)
 
 
-def rows_by_user(warehouse: Warehouse, query: str, parameters: Mapping[str, date] | None = None) -> pa.Table:
+def rows_by_user(
+    warehouse: Warehouse,
+    query: str,
+    parameters: Mapping[str, date] | None = None,
+    *,
+    most: int | None = None,
+    seed: int = 0,
+) -> pa.Table:
     """The rows of a query of events (user_id, position, …) in order of users and positions, texts as dictionaries; read
-    some users after others, as sorting all rows at once would take memory that grows with them."""
+    some users after others, as sorting all rows at once would take memory that grows with them. `most`, `seed`: as of
+    `events_of_night`."""
     given = parameters or {}
-    parts = [_rows_of(warehouse, query, given, users) for users in _user_ranges(warehouse, query, given)]
+    counts = _events_by_user(warehouse, query, given)
+    drawn = None if most is None else _drawn_users(counts, most, seed)
+    parts = []
+    for users in _ranges(counts):
+        rows = _rows_of(warehouse, query, given, users)
+        parts.append(rows if drawn is None else rows.filter(pa.array(is_among(rows, "user_id", drawn, name="events"))))
     if not parts:
         return _rows_of(warehouse, query, given, None)
     return parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+
+
+def _drawn_users(counts: pa.Table, most: int, seed: int) -> pa.Array | None:
+    """Users whose events come to `most` at most, drawn at random; one at least, and None for all."""
+    events = counts.column("events").to_numpy()
+    if events.sum() <= most:
+        return None
+    order = np.random.default_rng(seed).permutation(len(events))
+    n = max(int(np.searchsorted(np.cumsum(events[order]), most, side="right")), 1)
+    return counts.column("user_id").combine_chunks().take(pa.array(np.sort(order[:n])))
 
 
 def histories_of_active_users(
@@ -85,13 +96,17 @@ def histories_of_active_users(
 
 def ranges_of_active_users(warehouse: Warehouse, *, settings: Settings, as_of: date) -> list[UserRange]:
     """Ranges that hold all active users, each with some `EVENTS_A_PART` events; empty where nobody is active."""
-    return _user_ranges(warehouse, *histories_query(settings=settings, as_of=as_of))
+    return _ranges(_events_by_user(warehouse, *histories_query(settings=settings, as_of=as_of)))
 
 
-def _user_ranges(warehouse: Warehouse, query: str, parameters: Mapping[str, date]) -> list[UserRange]:
-    counts = warehouse.arrow(
+def _events_by_user(warehouse: Warehouse, query: str, parameters: Mapping[str, date]) -> pa.Table:
+    """user_id, events; in order of user_id."""
+    return warehouse.arrow(
         f"SELECT user_id, count(*) AS events FROM ({query}) AS rows GROUP BY user_id ORDER BY user_id", parameters
     )
+
+
+def _ranges(counts: pa.Table) -> list[UserRange]:
     part = np.cumsum(counts.column("events").to_numpy()) // EVENTS_A_PART
     edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), counts.num_rows]
     ids = counts.column("user_id")

@@ -82,7 +82,7 @@ def _train_if_due(
         return standing
 
     progress("read events", 0.0)
-    events = events_of_night(warehouse, most=settings.next_item_events)
+    events = events_of_night(warehouse, most=settings.next_item_events, seed=settings.seed)
     register = partial(training.register, fingerprint(events))
 
     held_out_days = max(settings.test_days, settings.purchase_window_days)

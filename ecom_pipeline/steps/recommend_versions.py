@@ -60,7 +60,7 @@ def recommender_of_night(
     version = version_of_night(registry, as_of)
     if is_champion(version):
         return version, NextItemRecommender.load(registry.folder(version) / SERVING)
-    events = events_of_night(warehouse, most=settings.next_item_events)
+    events = events_of_night(warehouse, most=settings.next_item_events, seed=settings.seed)
     if not events.num_rows:
         return version, None
     stand_in = NextItemRecommender(model="co_visitation", repeats=settings.repeats, seed=settings.seed)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ecom_pipeline.recommending.reading import read_events
 from ecom_pipeline.sequences.event_sequences import SHORTEST
+from ecom_pipeline.steps import recommend_events
 from ecom_pipeline.steps.recommend_events import events_of_night
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline_tests.recommending.shops import visiting_shop
@@ -43,16 +44,24 @@ def test_users_of_a_night_follow_one_another_with_their_events_in_order(warehous
     assert (log.items.dtype, log.kinds.dtype, log.offsets.dtype) == (np.int32, np.int8, np.int64)
 
 
-def test_only_the_newest_days_are_read_whose_events_come_to_so_many(warehouse: Warehouse) -> None:
+def test_of_a_large_shop_whole_histories_of_some_users_are_read(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop = CoreRows(warehouse)
-    for day, events in ((0, 2), (1, 3), (2, 1)):
-        for number in range(events):
-            shop.event(day, "abc"[number], user_id="u1", at=moment(day, 9 + number))
+    for user in range(20):
+        for number in range(1 + user % 3):
+            shop.event(number, "abc"[number], user_id=f"u{user:02}")
     shop.build(2)
-    for most, expected in ((100, 6), (6, 6), (5, 6), (4, 4), (2, 4), (1, 1)):
-        newest = events_of_night(warehouse, most=most)
-        assert newest.num_rows == expected
-        assert newest.column("position").to_pylist() == list(range(7 - expected, 7))
+    everything = events_of_night(warehouse).to_pylist()
+    assert events_of_night(warehouse, most=len(everything)).to_pylist() == everything
+    for part in (recommend_events.EVENTS_A_PART, 5):
+        monkeypatch.setattr(recommend_events, "EVENTS_A_PART", part)
+        for most in (len(everything) - 1, 12, 1):
+            drawn, again, other = (events_of_night(warehouse, most=most, seed=seed).to_pylist() for seed in (0, 0, 1))
+            assert 0 < len(drawn) <= max(most, 3)
+            users = {row["user_id"] for row in drawn}
+            assert drawn == again == [row for row in everything if row["user_id"] in users]
+            assert most > 12 or users != {row["user_id"] for row in other}
 
 
 def test_a_night_without_events_makes_empty_sequences(warehouse: Warehouse) -> None:
