@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ecom_pipeline.recommending import budget
+from ecom_pipeline.recommending import NextItemRecommender, budget
 from ecom_pipeline.registry import Registry, RegistryError
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import recommend as recommend_step
@@ -181,6 +181,24 @@ def test_a_few_users_read_at_a_time_get_what_all_at_once_do(
     publish(shop, home, NIGHT, repurchase_days=repurchase_days)
     for name, rows in tables(shop, NIGHT).items():
         pd.testing.assert_frame_equal(rows, before[name])
+
+
+def test_a_model_of_some_users_recommends_to_all(
+    shop: CoreRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide_on(monkeypatch, 0.1)
+    shop.build(NIGHT)
+    events = recommend_events.events_of_night(shop.warehouse).num_rows
+    active = shop.warehouse.scalar("SELECT count(DISTINCT user_id) FROM feat_user_events")
+    home = new_home(tmp_path)
+    version = train(shop, home, NIGHT, next_item_events=events // 2)
+    serving = NextItemRecommender.load(Registry(home, SETTINGS).folder(version) / recommend_versions.SERVING)
+    assert events // 3 < serving.report()["n_events"] <= events // 2
+    assert serving.report()["n_users"] < active
+    publish(shop, home, NIGHT, next_item_events=events // 2)
+    shown = tables(shop, NIGHT)["recommendations"]
+    assert shown["user_id"].nunique() == active
+    assert not shown["fallback"].all()
 
 
 def test_what_happens_after_the_night_changes_nothing(
