@@ -74,7 +74,7 @@ def global_temporal_split(
     purchases = later.slice(0, 0)
     if "event" in table.column_names:
         names = pa.array(list(purchase_events), type=pa.string())
-        purchases = later.filter(pc.is_in(later.column("event").cast(pa.string()), value_set=names))
+        purchases = later.filter(pa.array(is_among(later, "event", names, name="events", nulls=True)))
     next_event, next_purchase = (_some(_first(part), most_users, seed) for part in (later, purchases))
     wanted = pc.unique(pa.concat_tables([next_event, next_purchase]).column("user_id"))
     histories = train.filter(pa.array(is_among(train, "user_id", wanted, name="events")))

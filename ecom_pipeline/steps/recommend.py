@@ -181,7 +181,8 @@ def predict_purchases(
 
     rows = _replace_by_blocks(warehouse, table, as_of, blocks())
     progress("written", 1.0)
-    return RecommendReport(rows=rows, model="purchases", model_version=version.name, fallback=False)
+    note = None if rows else "nothing is recommended, so there is nothing to say a probability of"
+    return RecommendReport(rows=rows, model="purchases", model_version=version.name, fallback=False, note=note)
 
 
 def predictor_of(registry: Registry, version: ModelVersion) -> PurchasePredictor | None:

@@ -30,7 +30,7 @@ WHERE events.event NOT IN ('return', 'remove')
 """
 
 EVENTS_A_PART = 10_000_000
-"""Events, of some users after others, that are read at once: to sort them as text takes a hundred bytes each."""
+"""Events, of some users after others, that are read, and so sorted, at once."""
 UserRange = tuple[str, str]
 """The first and the last of some users, in order of their ids."""
 
