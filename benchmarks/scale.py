@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -33,6 +33,7 @@ import duckdb
 from ecom_pipeline import contracts
 from ecom_pipeline.contracts import literal
 from ecom_pipeline.orchestration.assets.ingest import CORE_TABLES_FROM, FEEDS, raw_table
+from ecom_pipeline.orchestration.questions import MADE_BY_MODELS
 from ecom_pipeline.sample import ShopPlan, generate_shop
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.sources import SourceProfile, load_landing, read_profile, update_core
@@ -54,6 +55,7 @@ Step = Literal[
     "limit: sort",
     "features",
     "marts",
+    "validation of features and marts",
     "forecaster",
     "forecasts",
     "recommender",
@@ -62,8 +64,19 @@ Step = Literal[
     "similar items",
     "next steps",
     "segments",
+    "validation of results",
+    "publishing",
+    "report",
 ]
-DATA: tuple[Step, ...] = ("opening", "raw", "core", "validation of core", "features", "marts")
+DATA: tuple[Step, ...] = (
+    "opening",
+    "raw",
+    "core",
+    "validation of core",
+    "features",
+    "marts",
+    "validation of features and marts",
+)
 TRAINING: tuple[Step, ...] = ("forecaster", "recommender")
 SCORING: tuple[Step, ...] = (
     "forecasts",
@@ -72,8 +85,10 @@ SCORING: tuple[Step, ...] = (
     "similar items",
     "next steps",
     "segments",
+    "validation of results",
 )
-INCREMENTAL: tuple[Step, ...] = (*DATA, *SCORING)
+PUBLISHING: tuple[Step, ...] = ("publishing", "report")
+INCREMENTAL: tuple[Step, ...] = (*DATA, *SCORING, *PUBLISHING)
 
 
 @dataclass(frozen=True)
@@ -122,9 +137,13 @@ class Night:
             "limit: sort": self._sort,
             "features": self._features,
             "marts": self._marts,
+            "validation of features and marts": partial(self._validation_of, (*FEATURE_ORDER, *TRAJECTORY_ORDER)),
+            "validation of results": self._validation_of_results,
+            "publishing": self._publishing,
+            "report": self._report,
         }
         for name in (*TRAINING, *SCORING):
-            work[name] = partial(self._of_models, name)
+            work.setdefault(name, partial(self._of_models, name))
         _import_what_it_needs(step)
         opened = _Opened(self.home, self.settings)
         if step not in ("opening", "limit: read files"):
@@ -178,16 +197,39 @@ class Night:
         return update_core(on.warehouse, profile=on.profile, run_id="scale").rows_in
 
     def _validation(self, on: "_Opened") -> int:
+        raw = sum(self._validated(on, raw_table(on.profile, feed)) for feed in FEEDS)
+        return raw + self._validation_of(CORE_TABLES_FROM, on)
+
+    def _validation_of(self, names: Iterable[str], on: "_Opened") -> int:
+        return sum(self._validated(on, contracts.table(name)) for name in names)
+
+    def _validated(self, on: "_Opened", declared: contracts.Table) -> int:
         from ecom_pipeline.quality import validate
 
-        rows = 0
-        for declared in (
-            *(raw_table(on.profile, feed) for feed in FEEDS),
-            *(contracts.table(name) for name in CORE_TABLES_FROM),
-        ):
-            validate(on.warehouse, declared, as_of=self.as_of, run_id="scale")
-            rows += int(on.warehouse.scalar(f"SELECT count(*) FROM {declared.name}"))
+        validate(on.warehouse, declared, as_of=self.as_of, run_id="scale")
+        return int(on.warehouse.scalar(f"SELECT count(*) FROM {declared.name}"))
+
+    def _validation_of_results(self, on: "_Opened") -> int:
+        from ecom_pipeline.quality import check_forecasts, check_recommendations
+
+        rows = self._validation_of(MADE_BY_MODELS, on)
+        for check in (check_forecasts, check_recommendations):
+            check(on.warehouse, settings=self.settings, as_of=self.as_of, run_id="scale")
         return rows
+
+    def _publishing(self, on: "_Opened") -> int:
+        from ecom_pipeline.steps.publishing import publish_shop
+
+        published = publish_shop(
+            on.warehouse, home=self.home, settings=self.settings, profile=on.profile, night=self.as_of
+        )
+        return sum(published.rows.values())
+
+    def _report(self, on: "_Opened") -> int:
+        from ecom_pipeline.report import report_beside, write_report
+
+        target = report_beside(self.home.published_file)
+        return write_report(self.home.published_file, target, currency=on.profile.shop.currency).bytes
 
     def _sort(self, on: "_Opened") -> int:
         result = on.warehouse.connection.execute(
@@ -254,7 +296,7 @@ class _Opened:
 def _import_what_it_needs(step: Step) -> None:
     if step == "features":
         import holidays.countries  # noqa: F401
-    if step == "validation of core":
+    if step.startswith("validation"):
         import ecom_pipeline.quality.expectations
     if step in (*TRAINING, *SCORING):
         import ecom_pipeline.steps.forecast
@@ -334,9 +376,12 @@ def verdicts(full: dict[Step, Measure], again: dict[Step, Measure]) -> list[str]
     lines.append(f"validation: {full['validation of core'].cpu_s / ingest:.2f} of the ingest's time (bar .33)")
     tables = full["features"].cpu_s + full["marts"].cpu_s
     lines.append(f"features and marts: {tables / full['limit: sort'].cpu_s:.1f} times the bare sort (bar 3)")
-    parts: dict[str, list[Step]] = {"data steps": [step for step in again if step in DATA]}
-    if len(again) > len(DATA):
-        parts["data steps and what the models write"] = list(again)
+    parts: dict[str, list[Step]] = {
+        "data steps": [step for step in again if step in DATA],
+        "these and publishing": [step for step in again if step in (*DATA, *PUBLISHING)],
+    }
+    if len(again) > len(DATA) + len(PUBLISHING):
+        parts["these and what the models write"] = list(again)
     for words, steps in parts.items():
         share = sum(again[step].cpu_s for step in steps) / sum(full[step].cpu_s for step in steps)
         lines.append(f"incremental night, {words}: {share:.1%} of the full night's time (bar 5 %)")

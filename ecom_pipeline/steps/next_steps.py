@@ -10,12 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from ecom_pipeline import contracts
+from ecom_pipeline.recommending.frames import as_table
 from ecom_pipeline.recommending.next_step import NextStepPredictor
 from ecom_pipeline.recommending.storage import FORMAT_VERSION
 from ecom_pipeline.registry import Metric, ModelVersion, Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.recommend import RecommendReport, of_night
-from ecom_pipeline.steps.recommend_events import rows_by_user
+from ecom_pipeline.steps.recommend_events import parts_by_user, rows_by_user
 from ecom_pipeline.steps.recommend_versions import require_features, version_of_night
 from ecom_pipeline.warehouse import Warehouse
 
@@ -97,7 +98,10 @@ def predict_next_steps(warehouse: Warehouse, *, home: Home, settings: Settings, 
             fallback=True,
             note=f"version {version.name} has no model of next steps: {version.reason}",
         )
-    predicted = predictor.predict(rows_by_user(warehouse, _EVENTS), as_of=as_of)
+    predicted = pa.concat_tables(
+        as_table(predictor.predict(events, as_of=as_of), name="next steps", required=())
+        for events in parts_by_user(warehouse, _EVENTS)
+    )
     reliability = _curves(predictor)
     with warehouse.transaction():
         rows = warehouse.replace_night_from_arrow(said, as_of, of_night(predicted, as_of=as_of, version=version))

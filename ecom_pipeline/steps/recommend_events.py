@@ -1,8 +1,9 @@
 """Events, users and products of one night as the recommender reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,12 @@ _EVENTS = """
 SELECT user_id, item_id, position, event_ts, event
 FROM feat_user_events
 WHERE event NOT IN ('return', 'remove')
+"""
+
+_PURCHASES = """
+SELECT user_id, item_id, position, event_ts
+FROM feat_user_events
+WHERE event = 'purchase'
 """
 
 _HISTORIES = """
@@ -52,10 +59,15 @@ def events_of_night(warehouse: Warehouse, *, most: int | None = None, seed: int 
     return rows_by_user(warehouse, _EVENTS, most=most, seed=seed)
 
 
+def purchases_of_night(warehouse: Warehouse) -> pa.Table:
+    """What users bought, in order: user_id, item_id, position, event_ts; texts as dictionaries."""
+    return rows_by_user(warehouse, _PURCHASES)
+
+
 def rows_by_user(
     warehouse: Warehouse,
     query: str,
-    parameters: Mapping[str, date] | None = None,
+    parameters: Mapping[str, Any] | None = None,
     *,
     most: int | None = None,
     seed: int = 0,
@@ -66,13 +78,24 @@ def rows_by_user(
     given = parameters or {}
     counts = _events_by_user(warehouse, query, given)
     drawn = None if most is None else _drawn_users(counts, most, seed)
-    parts = []
-    for users in _ranges(counts):
-        rows = _rows_of(warehouse, query, given, users)
-        parts.append(rows if drawn is None else rows.filter(pa.array(is_among(rows, "user_id", drawn, name="events"))))
-    if not parts:
-        return _rows_of(warehouse, query, given, None)
+    parts = [
+        part if drawn is None else part.filter(pa.array(is_among(part, "user_id", drawn, name="events")))
+        for part in _parts(warehouse, query, given, counts)
+    ]
     return parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+
+
+def parts_by_user(warehouse: Warehouse, query: str, parameters: Mapping[str, Any] | None = None) -> Iterator[pa.Table]:
+    """The rows of `rows_by_user` a part after another, each of whole users with some `EVENTS_A_PART` events; one part
+    at least, if an empty one."""
+    given = parameters or {}
+    yield from _parts(warehouse, query, given, _events_by_user(warehouse, query, given))
+
+
+def _parts(warehouse: Warehouse, query: str, parameters: Mapping[str, Any], counts: pa.Table) -> Iterator[pa.Table]:
+    ranges: list[UserRange | None] = [*_ranges(counts)]
+    for users in ranges or [None]:
+        yield _rows_of(warehouse, query, parameters, users)
 
 
 def _drawn_users(counts: pa.Table, most: int, seed: int) -> pa.Array | None:
@@ -99,7 +122,7 @@ def ranges_of_active_users(warehouse: Warehouse, *, settings: Settings, as_of: d
     return _ranges(_events_by_user(warehouse, *histories_query(settings=settings, as_of=as_of)))
 
 
-def _events_by_user(warehouse: Warehouse, query: str, parameters: Mapping[str, date]) -> pa.Table:
+def _events_by_user(warehouse: Warehouse, query: str, parameters: Mapping[str, Any]) -> pa.Table:
     """user_id, events; in order of user_id."""
     return warehouse.arrow(
         f"SELECT user_id, count(*) AS events FROM ({query}) AS rows GROUP BY user_id ORDER BY user_id", parameters
@@ -113,7 +136,7 @@ def _ranges(counts: pa.Table) -> list[UserRange]:
     return [(ids[low].as_py(), ids[high - 1].as_py()) for low, high in pairwise(edges) if high > low]
 
 
-def _rows_of(warehouse: Warehouse, query: str, parameters: Mapping[str, date], users: UserRange | None) -> pa.Table:
+def _rows_of(warehouse: Warehouse, query: str, parameters: Mapping[str, Any], users: UserRange | None) -> pa.Table:
     """The rows of a query of events in order of users and positions, as codes; those of all users, or of a range."""
     if users is None:
         return warehouse.arrow_encoded(f"SELECT * FROM ({query}) AS rows ORDER BY user_id, position", parameters)

@@ -22,7 +22,7 @@ from ecom_pipeline.recommending.diversity import renumber
 from ecom_pipeline.recommending.frames import Frame, as_table, encoded_ids, seconds_column, seconds_of
 from ecom_pipeline.recommending.purchase_labels import is_purchase
 from ecom_pipeline.settings import Settings
-from ecom_pipeline.steps.recommend_events import events_of_night, item_names
+from ecom_pipeline.steps.recommend_events import item_names, purchases_of_night
 from ecom_pipeline.warehouse import Warehouse
 
 SPARE_FACTOR, SPARE_ITEMS = 3, 20
@@ -58,7 +58,7 @@ class Shaping:
         k = settings.recommendations_per_user
         days: float | pa.Table | None = None
         if settings.repurchase_days == "learnt":
-            learnt = learn_repurchase_days(events_of_night(warehouse))
+            learnt = learn_repurchase_days(purchases_of_night(warehouse))
             days = as_table(learnt, name="repurchase days", required=())
         elif settings.repurchase_days is not None:
             days = float(settings.repurchase_days)

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ecom_pipeline.recommending.frames import encoded_ids, is_among
+from ecom_pipeline.steps.recommend_events import parts_by_user
 from ecom_pipeline.warehouse import Warehouse
 
 EVENING = (18, 24)
@@ -51,12 +53,11 @@ ALIKE = ({"events", "purchase_days", "value"}, {"purchase_share", "cart_share", 
 """Habits that mostly go together: of these only the strongest is told."""
 
 _EVENTS = """
-SELECT events.user_id, events.item_id, items.category, events.event, events.event_ts, events.event_date,
-       CASE WHEN events.event = 'purchase' THEN events.quantity * events.price END AS value
+SELECT events.user_id, events.position, events.item_id, items.category, events.event, events.event_ts,
+       events.event_date, CASE WHEN events.event = 'purchase' THEN events.quantity * events.price END AS value
 FROM feat_user_events AS events
 LEFT JOIN feat_items AS items ON items.item_id = events.item_id
 WHERE events.event NOT IN ('return', 'remove') AND events.event_date > :since AND events.event_date <= :as_of
-ORDER BY events.user_id, events.position
 """
 
 _KNOWN_SINCE = """
@@ -67,16 +68,19 @@ FROM feat_user_events WHERE event_date <= :as_of GROUP BY user_id
 
 @dataclass(frozen=True)
 class Traits:
-    """Figures of users: habits name -> float64 (users,), NaN where a user has none; categories float64 (users,
-    categories) shares of each user's events; and who did something with which product: `item_user`, `item` (pairs,).
+    """Figures of users and of their segments.
+
+    segment int64 (users,), from 0. habits name -> float64 (users,), NaN where a user has none. category_shares float64
+    (segments, categories): each user's shares of events, summed over the segment. item_users int64 (segments, items):
+    users of the segment who did something with the product.
     """
 
+    segment: np.ndarray
     habits: dict[str, np.ndarray]
-    categories: np.ndarray
+    category_shares: np.ndarray
     category_names: tuple[str, ...]
-    item_user: np.ndarray
-    item: np.ndarray
-    item_ids: pa.Array
+    item_users: np.ndarray
+    item_ids: tuple[str, ...]
     has_prices: bool
 
 
@@ -90,63 +94,136 @@ class SegmentItems:
     lift: np.ndarray
 
 
-def read_traits(warehouse: Warehouse, users: pa.Array, *, as_of: date, days: int, time_zone: str) -> Traits:
-    """Figures of `users` over the `days` up to and including `as_of`."""
-    table = warehouse.arrow(_EVENTS, {"since": as_of - timedelta(days=days), "as_of": as_of})
-    user = _place(table.column("user_id"), users)
-    table, user = table.filter(pa.array(user >= 0)), user[user >= 0]
-    n = len(users)
-    items = pc.dictionary_encode(table.column("item_id").combine_chunks())
-    item = items.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    kind = table.column("event").to_numpy(zero_copy_only=False)
-    day = table.column("event_date").combine_chunks().cast(pa.int32()).to_numpy(zero_copy_only=False)
-    events = np.bincount(user, minlength=n).astype(np.float64)
-    some = np.maximum(events, 1.0)
-
-    def share(mask: np.ndarray) -> np.ndarray:
-        counted = np.bincount(user[mask], minlength=n) / some
-        return np.where(events > 0, counted, np.nan)
-
-    bought = kind == "purchase"
-    purchase_days = np.unique(user[bought] * 100_000 + day[bought]) // 100_000
-    value = table.column("value").to_numpy(zero_copy_only=False).astype(np.float64)
-    pairs = np.unique(user * max(len(items.dictionary), 1) + item)
-    pair_user, pair_item = np.divmod(pairs, max(len(items.dictionary), 1))
+def read_traits(
+    warehouse: Warehouse,
+    users: pa.Array,
+    segment: np.ndarray,
+    *,
+    segments: int,
+    as_of: date,
+    days: int,
+    time_zone: str,
+) -> Traits:
+    """Figures of `users` over the `days` up to and including `as_of`; `segment` int (users,) is below `segments`."""
+    counted = _Counted(users, segment, segments)
+    for events in parts_by_user(warehouse, _EVENTS, {"since": as_of - timedelta(days=days), "as_of": as_of}):
+        counted.add(events, time_zone=time_zone)
     first, last = _known(warehouse, users, as_of)
     today = as_of.toordinal()
-    habits = {
-        "events": events,
-        "purchase_days": np.bincount(purchase_days, minlength=n).astype(np.float64),
-        "value": np.bincount(user, weights=np.nan_to_num(value), minlength=n),
-        "days_since": today - last,
-        "tenure": today - first,
-        "purchase_share": share(bought),
-        "cart_share": share(kind == "cart"),
-        "favourite_share": share(kind == "favourite"),
-        "variety": np.where(events > 0, np.bincount(pair_user, minlength=n) / some, np.nan),
-        "evening": share(_in_the_evening(table.column("event_ts"), time_zone)),
-        "weekend": share((day + 3) % 7 >= 5),  # 1970-01-01 was a Thursday
-    }
-    names = pc.dictionary_encode(table.column("category").combine_chunks())
-    code = pc.fill_null(names.indices, -1).to_numpy(zero_copy_only=False)
-    categories = np.zeros((n, len(names.dictionary)))
-    np.add.at(categories, (user[code >= 0], code[code >= 0]), 1.0)
+    sums = counted.sums
+    events = sums["events"]
+
+    def share(name: str) -> np.ndarray:
+        return np.where(events > 0, sums[name] / np.maximum(events, 1.0), np.nan)
+
     return Traits(
-        habits=habits,
-        categories=categories / some[:, None],
-        category_names=tuple(names.dictionary.to_pylist()),
-        item_user=pair_user,
-        item=pair_item,
-        item_ids=items.dictionary,
-        has_prices=bool(np.isfinite(value).any()),
+        segment=segment,
+        habits={
+            "events": events,
+            "purchase_days": sums["purchase_days"],
+            "value": sums["value"],
+            "days_since": today - last,
+            "tenure": today - first,
+            "purchase_share": share("purchase"),
+            "cart_share": share("cart"),
+            "favourite_share": share("favourite"),
+            "variety": share("items"),
+            "evening": share("evening"),
+            "weekend": share("weekend"),
+        },
+        category_shares=_added_up(counted.category_shares, counted.segments, len(counted.categories)),
+        category_names=tuple(counted.categories),
+        item_users=_added_up(counted.item_users, counted.segments, len(counted.items)).astype(np.int64),
+        item_ids=tuple(counted.items),
+        has_prices=counted.has_prices,
     )
 
 
-def describe(traits: Traits, members: np.ndarray, *, typical: str | None = None) -> str:
-    """What sets the users of a segment, bool (users,), apart from the others, strongest first.
+class _Counted:
+    """What is counted of events that come in parts, each of whole users.
+
+    sums: name -> float64 (users,). categories, items: name -> its number, in order of first appearance.
+    category_shares, item_users: of each part (segments, the categories or items known by then).
+    """
+
+    def __init__(self, users: pa.Array, segment: np.ndarray, segments: int) -> None:
+        self.users = users
+        self.segment = segment
+        self.segments = segments
+        counts = ("events", "purchase_days", "value", "purchase", "cart", "favourite", "items", "evening", "weekend")
+        self.sums = {name: np.zeros(len(users)) for name in counts}
+        self.categories: dict[str, int] = {}
+        self.items: dict[str, int] = {}
+        self.category_shares: list[np.ndarray] = []
+        self.item_users: list[np.ndarray] = []
+        self.has_prices = False
+
+    def add(self, events: pa.Table, *, time_zone: str) -> None:
+        """Count the events of some users, in order of users and positions."""
+        codes, ids = encoded_ids(events, "user_id", name="events")
+        user = _place(ids, self.users)[codes]
+        events, user = events.filter(pa.array(user >= 0)), user[user >= 0]
+        day = events.column("event_date").combine_chunks().cast(pa.int32()).to_numpy(zero_copy_only=False)
+        value = events.column("value").to_numpy().astype(np.float64)
+        self.has_prices |= bool(np.isfinite(value).any())
+        of_user = self._sum("events", user)
+        for kind in ("purchase", "cart", "favourite"):
+            rows = is_among(events, "event", pa.array([kind]), name="events")
+            self._sum(kind, user[rows])
+            if kind == "purchase":
+                self._sum("purchase_days", _distinct(user[rows] * 100_000 + day[rows]) // 100_000)
+        self._sum("value", user, np.nan_to_num(value))
+        self._sum("evening", user[_in_the_evening(events.column("event_ts"), time_zone)])
+        self._sum("weekend", user[(day + 3) % 7 >= 5])  # 1970-01-01 was a Thursday
+        category = _numbers(events, "category", self.categories)
+        named = category >= 0
+        self.category_shares.append(
+            self._of_segments(user[named], category[named], len(self.categories), 1.0 / of_user[user[named]])
+        )
+        item = _numbers(events, "item_id", self.items)
+        whose, which = np.divmod(_distinct(user * max(len(self.items), 1) + item), max(len(self.items), 1))
+        self._sum("items", whose)
+        self.item_users.append(self._of_segments(whose, which, len(self.items)))
+
+    def _sum(self, name: str, user: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Add up rows by user; all of a user's rows are in one part."""
+        found = np.bincount(user, weights, minlength=len(self.users))
+        self.sums[name] += found
+        return found
+
+    def _of_segments(self, user: np.ndarray, code: np.ndarray, n: int, weights: np.ndarray | None = None) -> np.ndarray:
+        cells = self.segment[user] * n + code
+        return np.bincount(cells, weights, minlength=self.segments * n).reshape(self.segments, n)
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Each of the values int (rows,) once, none of them negative. `np.unique` hashes: sixty times as long for ten
+    million values of which most differ."""
+    ordered = np.sort(values)
+    return ordered[np.diff(ordered, prepend=-1) > 0]
+
+
+def _numbers(events: pa.Table, column: str, known: dict[str, int]) -> np.ndarray:
+    """Number of each row's name, int64 (rows,), -1 for none; names that are not known yet get the next ones."""
+    codes, names = encoded_ids(events, column, name="events", nulls=True)
+    numbers = [known.setdefault(name, len(known)) for name in names.to_pylist()]
+    return np.array([*numbers, -1], dtype=np.int64)[codes]
+
+
+def _added_up(parts: list[np.ndarray], segments: int, columns: int) -> np.ndarray:
+    """The sum of parts whose later ones have more columns, float64 (segments, columns)."""
+    total = np.zeros((segments, columns))
+    for part in parts:
+        total[:, : part.shape[1]] += part
+    return total
+
+
+def describe(traits: Traits, number: int, *, typical: str | None = None) -> str:
+    """What sets the users of a segment apart from the others, strongest first.
 
     Where no habit and no category does, what they turn to: `typical` is the name of their most typical product.
     """
+    members = traits.segment == number
     told: list[tuple[float, str, str]] = []
     for name, values in traits.habits.items():
         if name == "value" and not traits.has_prices:
@@ -169,7 +246,7 @@ def describe(traits: Traits, members: np.ndarray, *, typical: str | None = None)
         if name not in said and len(parts) < HABITS_TOLD:
             parts.append(words)
             said |= next((group for group in ALIKE if name in group), {name})
-    category = _category(traits, members)
+    category = _category(traits, number)
     if category is not None:
         parts.append(category)
     if parts:
@@ -182,18 +259,17 @@ def largest_by_chance(tested: int) -> float:
     return max(LEAST_DEVIATION, float(np.sqrt(2.0 * np.log(max(tested, 1)))))
 
 
-def typical_items(traits: Traits, members: np.ndarray) -> SegmentItems:
+def typical_items(traits: Traits, number: int) -> SegmentItems:
     """The products that the users of a segment turn to more often than all users do.
 
     Lift is observed by expected users, both with `PRIOR_USERS` more. Of many products some are far above what is
     expected by chance alone: only those count whose standardised excess is beyond what the greatest of as many chance
     figures comes to, sqrt(2 ln n) (Donoho and Johnstone, 1994, Ideal spatial adaptation by wavelet shrinkage).
     """
-    n_items = len(traits.item_ids)
-    size, everybody = int(members.sum()), len(members)
+    size, everybody = int((traits.segment == number).sum()), len(traits.segment)
     share = size / everybody
-    inside = np.bincount(traits.item[members[traits.item_user]], minlength=n_items)
-    touched = np.bincount(traits.item, minlength=n_items)
+    inside = traits.item_users[number]
+    touched = traits.item_users.sum(axis=0)
     expected = touched * share
     lift = (inside + PRIOR_USERS) / (expected + PRIOR_USERS)
     excess = (inside - expected) / np.maximum(np.sqrt(expected * (1.0 - share)), 1e-12)
@@ -204,10 +280,13 @@ def typical_items(traits: Traits, members: np.ndarray) -> SegmentItems:
     return SegmentItems(items=best, users=inside[best], share=inside[best] / max(size, 1), lift=lift[best])
 
 
-def _category(traits: Traits, members: np.ndarray) -> str | None:
+def _category(traits: Traits, number: int) -> str | None:
     if not traits.category_names:
         return None
-    ours, theirs = traits.categories[members].mean(axis=0), traits.categories[~members].mean(axis=0)
+    size, everybody = int((traits.segment == number).sum()), len(traits.segment)
+    shares = traits.category_shares
+    ours = shares[number] / max(size, 1)
+    theirs = (shares.sum(axis=0) - shares[number]) / max(everybody - size, 1)
     lift = ours / np.maximum(theirs, 1e-3)
     told = np.flatnonzero((ours >= CATEGORY_SHARE) & (lift >= CATEGORY_LIFT))
     if not len(told):
@@ -235,7 +314,7 @@ def _known(warehouse: Warehouse, users: pa.Array, as_of: date) -> tuple[np.ndarr
     return found[0], found[1]
 
 
-def _place(ids: pa.ChunkedArray, users: pa.Array) -> np.ndarray:
+def _place(ids: pa.Array | pa.ChunkedArray, users: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(pc.index_in(ids, value_set=users), -1).to_numpy(), dtype=np.int64)
 
 

@@ -16,6 +16,7 @@ from ecom_pipeline.recommending.segments import FEWEST_USERS, Segmentation, find
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.recommend import of_night
+from ecom_pipeline.steps.recommend_events import parts_by_user
 from ecom_pipeline.steps.recommend_versions import SERVING, champion_of, require_features
 from ecom_pipeline.steps.segment_traits import ITEMS_NAMED, Traits, describe, read_traits, typical_items
 from ecom_pipeline.warehouse import Warehouse
@@ -37,7 +38,6 @@ FROM feat_user_events AS events
 JOIN known ON known.user_id = events.user_id
 WHERE events.event NOT IN ('return', 'remove')
   AND events.position <= known.last_position AND events.position > known.last_position - :latest
-ORDER BY events.user_id, events.position
 """
 
 
@@ -81,8 +81,16 @@ def segment_users(
         why = f"fewer than {FEWEST_USERS} active users, or they do not fall into groups of a useful size"
         return _none(warehouse, as_of, champion.name, why)
     segment = found.assign(states)
-    traits = read_traits(warehouse, users, as_of=as_of, days=settings.trajectory_days, time_zone=time_zone)
-    tables = _tables(warehouse, users, segment, found, traits, settings=settings)
+    traits = read_traits(
+        warehouse,
+        users,
+        segment,
+        segments=len(found.centres),
+        as_of=as_of,
+        days=settings.trajectory_days,
+        time_zone=time_zone,
+    )
+    tables = _tables(warehouse, users, found, traits, settings=settings)
     with warehouse.transaction():
         for name, rows in tables.items():
             warehouse.replace_night_from_arrow(
@@ -98,35 +106,36 @@ def _states(
 ) -> tuple[pa.Array, np.ndarray] | None:
     """Active users as of the end of `day` and the states that the network is in after their histories; those of whom
     it knows nothing are left out. None where there is no network."""
-    histories = warehouse.arrow_encoded(
+    parts = []
+    for histories in parts_by_user(
+        warehouse,
         _HISTORIES,
         {"day": day, "active_since": day - timedelta(days=settings.active_user_days), "latest": LATEST_EVENTS},
-    )
-    found = recommender.user_states(histories)
-    if found is None:
-        return None
-    users, states = found
-    something = states.any(axis=1)
-    return users.filter(pa.array(something)), states[something]
+    ):
+        found = recommender.user_states(histories)
+        if found is None:
+            return None
+        users, states = found
+        something = states.any(axis=1)
+        parts.append((users.filter(pa.array(something)), states[something]))
+    return pa.concat_arrays([users for users, _ in parts]), np.concatenate([states for _, states in parts])
 
 
 def _tables(
     warehouse: Warehouse,
     users: pa.Array,
-    segment: np.ndarray,
     found: Segmentation,
     traits: Traits,
     *,
     settings: Settings,
 ) -> dict[str, pa.Table]:
     names = dict(warehouse.rows("SELECT item_id, coalesce(name, item_id) FROM feat_items"))
-    numbers = np.arange(len(found.centres))
     rows, items = [], []
-    for number in numbers:
-        members = segment == number
+    for number in range(len(found.centres)):
+        members = traits.segment == number
         size = int(members.sum())
-        typical = typical_items(traits, members)
-        ids = traits.item_ids.take(pa.array(typical.items)).to_pylist()
+        typical = typical_items(traits, number)
+        ids = [traits.item_ids[item] for item in typical.items]
         named = [str(names.get(item, item)) for item in ids[:ITEMS_NAMED]]
         items += [
             (number + 1, rank, item, *figures)
@@ -138,8 +147,8 @@ def _tables(
             {
                 "segment": number + 1,
                 "users": size,
-                "share": size / len(segment),
-                "description": describe(traits, members, typical=named[0] if named else None) if size else "nobody now",
+                "share": size / len(users),
+                "description": describe(traits, number, typical=named[0] if named else None) if size else "nobody now",
                 "typical_items": "; ".join(named) or None,
                 "events_a_user": _mean(traits.habits["events"], members),
                 "purchase_days_a_user": _mean(traits.habits["purchase_days"], members),
@@ -149,7 +158,7 @@ def _tables(
             }
         )
     return {
-        "user_segments": pa.table({"user_id": users, "segment": pa.array(segment + 1, pa.int32())}),
+        "user_segments": pa.table({"user_id": users, "segment": pa.array(traits.segment + 1, pa.int32())}),
         "segments": pa.Table.from_pylist(rows, schema=SEGMENTS_SCHEMA),
         "segment_items": pa.Table.from_pylist(
             [dict(zip(ITEMS_SCHEMA.names, row, strict=True)) for row in items], schema=ITEMS_SCHEMA

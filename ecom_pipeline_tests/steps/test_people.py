@@ -13,8 +13,8 @@ from ecom_pipeline.quality import check_model_cutoffs
 from ecom_pipeline.recommending import budget
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
+from ecom_pipeline.steps import recommend_events, segment_traits
 from ecom_pipeline.steps import recommend_training as night_steps
-from ecom_pipeline.steps import segment_traits
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.next_steps import predict_next_steps
 from ecom_pipeline.steps.recommend_training import train_recommender
@@ -96,6 +96,14 @@ def test_every_active_user_has_a_segment_and_the_segments_add_up(
 
 
 def test_the_night_again_gives_the_same_rows(shop: CoreRows, home: Home, published: dict[str, pd.DataFrame]) -> None:
+    for name, rows in night(shop, home, NIGHT).items():
+        pd.testing.assert_frame_equal(rows, published[name])
+
+
+def test_users_may_be_read_a_few_at_a_time(
+    shop: CoreRows, home: Home, published: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommend_events, "EVENTS_A_PART", 40)
     for name, rows in night(shop, home, NIGHT).items():
         pd.testing.assert_frame_equal(rows, published[name])
 
