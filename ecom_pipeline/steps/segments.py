@@ -1,7 +1,7 @@
 """Segments of users in the night: from the states of the champion's network to tables.
 
-Centres are learnt from the histories as they stood at the champion's cutoff, so that a segment means the same in every
-night of that version; the night itself only says who is in it.
+Centres are learnt from the histories as they stood at the champion's cutoff, of `MOST_USERS` users at most, so that a
+segment means the same in every night of that version; the night itself only says who is in it.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from ecom_pipeline import contracts
 from ecom_pipeline.recommending import NextItemRecommender
-from ecom_pipeline.recommending.segments import FEWEST_USERS, Segmentation, find_segments
+from ecom_pipeline.recommending.frames import is_among
+from ecom_pipeline.recommending.segments import FEWEST_USERS, MOST_USERS, Segmentation, find_segments
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home, Settings
 from ecom_pipeline.steps.recommend import of_night
@@ -25,14 +26,16 @@ TABLES = ("user_segments", "segments", "segment_items")
 LATEST_EVENTS = 200
 """Events of a user that are read; the network itself reads fewer."""
 
-_HISTORIES = """
-WITH known AS (
-  SELECT user_id, max(position) AS last_position
-  FROM feat_user_events
-  WHERE event_date <= :day AND event NOT IN ('return', 'remove')
-  GROUP BY user_id
-  HAVING max(event_date) > :active_since
-)
+_ACTIVE = """
+SELECT user_id, max(position) AS last_position
+FROM feat_user_events
+WHERE event_date <= :day AND event NOT IN ('return', 'remove')
+GROUP BY user_id
+HAVING max(event_date) > :active_since
+"""
+
+_HISTORIES = f"""
+WITH known AS ({_ACTIVE})
 SELECT events.user_id, events.item_id, events.position, events.event_ts, events.event
 FROM feat_user_events AS events
 JOIN known ON known.user_id = events.user_id
@@ -74,8 +77,9 @@ def segment_users(
         return _none(warehouse, as_of, champion.name, why)
     users, states = known
     then = known
-    if champion.data_cutoff < as_of:
-        then = _states(warehouse, recommender, settings=settings, day=champion.data_cutoff) or known
+    drawn = _drawn_users(warehouse, settings=settings, day=champion.data_cutoff)
+    if drawn is not None or champion.data_cutoff < as_of:
+        then = _states(warehouse, recommender, settings=settings, day=champion.data_cutoff, only=drawn) or known
     found = find_segments(then[1], seed=settings.seed)
     if found is None or not len(users):
         why = f"fewer than {FEWEST_USERS} active users, or they do not fall into groups of a useful size"
@@ -101,18 +105,33 @@ def segment_users(
     )
 
 
+def _drawn_users(warehouse: Warehouse, *, settings: Settings, day: date) -> pa.Array | None:
+    """So many active users as of the end of `day` as centres are learnt from, drawn by the seed; None for all."""
+    rows = warehouse.arrow(f"SELECT user_id FROM ({_ACTIVE}) AS known ORDER BY user_id", _days(settings, day))
+    if rows.num_rows <= MOST_USERS:
+        return None
+    drawn = np.random.default_rng(settings.seed).choice(rows.num_rows, size=MOST_USERS, replace=False)
+    return rows.column("user_id").combine_chunks().take(pa.array(np.sort(drawn)))
+
+
+def _days(settings: Settings, day: date) -> dict[str, date]:
+    return {"day": day, "active_since": day - timedelta(days=settings.active_user_days)}
+
+
 def _states(
-    warehouse: Warehouse, recommender: NextItemRecommender, *, settings: Settings, day: date
+    warehouse: Warehouse,
+    recommender: NextItemRecommender,
+    *,
+    settings: Settings,
+    day: date,
+    only: pa.Array | None = None,
 ) -> tuple[pa.Array, np.ndarray] | None:
-    """Active users as of the end of `day` and the states that the network is in after their histories; those of whom
-    it knows nothing are left out. None where there is no network."""
+    """Active users as of the end of `day`, all or those of `only`, and the states that the network is in after their
+    histories; those of whom it knows nothing are left out. None where there is no network."""
     parts = []
-    for histories in parts_by_user(
-        warehouse,
-        _HISTORIES,
-        {"day": day, "active_since": day - timedelta(days=settings.active_user_days), "latest": LATEST_EVENTS},
-    ):
-        found = recommender.user_states(histories)
+    for histories in parts_by_user(warehouse, _HISTORIES, {**_days(settings, day), "latest": LATEST_EVENTS}):
+        wanted = None if only is None else pa.array(is_among(histories, "user_id", only, name="events"))
+        found = recommender.user_states(histories if wanted is None else histories.filter(wanted))
         if found is None:
             return None
         users, states = found

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,10 +12,12 @@ from ecom_pipeline import contracts
 from ecom_pipeline.contracts.people import PEOPLE_TABLES
 from ecom_pipeline.quality import check_model_cutoffs
 from ecom_pipeline.recommending import budget
+from ecom_pipeline.recommending.segments import Segmentation, find_segments
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
 from ecom_pipeline.steps import recommend_events, segment_traits
 from ecom_pipeline.steps import recommend_training as night_steps
+from ecom_pipeline.steps import segments as segment_steps
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.steps.next_steps import predict_next_steps
 from ecom_pipeline.steps.recommend_training import train_recommender
@@ -125,6 +128,24 @@ def test_segments_mean_the_same_in_the_nights_of_a_version(
     assert len(stayed) > 10
     assert before[stayed].equals(after[stayed])
     assert later["segments"]["stability"].tolist() == published["segments"]["stability"].tolist()
+
+
+def test_centres_are_learnt_from_the_same_drawn_users_in_every_night_of_a_version(
+    shop: CoreRows, home: Home, published: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt_from = []
+
+    def spy(states: np.ndarray, *, seed: int) -> Segmentation | None:
+        learnt_from.append(states)
+        return find_segments(states, seed=seed)
+
+    monkeypatch.setattr(segment_steps, "MOST_USERS", USERS - 20)
+    monkeypatch.setattr(segment_steps, "find_segments", spy)
+    for n in (NIGHT, NIGHT + 1):
+        assert len(night(shop, home, n)["user_segments"]) == USERS
+    first, later = learnt_from
+    assert len(first) == USERS - 20
+    np.testing.assert_array_equal(later, first)
 
 
 def test_what_happens_after_the_night_changes_nothing(
