@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ecom_pipeline import contracts
 from ecom_pipeline.recommending import NextItemRecommender
+from ecom_pipeline.recommending.evaluation import draw_users
 from ecom_pipeline.recommending.frames import is_among
 from ecom_pipeline.recommending.segments import FEWEST_USERS, MOST_USERS, Segmentation, find_segments
 from ecom_pipeline.registry import Registry
@@ -110,8 +111,7 @@ def _drawn_users(warehouse: Warehouse, *, settings: Settings, day: date) -> pa.A
     rows = warehouse.arrow(f"SELECT user_id FROM ({_ACTIVE}) AS known ORDER BY user_id", _days(settings, day))
     if rows.num_rows <= MOST_USERS:
         return None
-    drawn = np.random.default_rng(settings.seed).choice(rows.num_rows, size=MOST_USERS, replace=False)
-    return rows.column("user_id").combine_chunks().take(pa.array(np.sort(drawn)))
+    return draw_users(rows.column("user_id").combine_chunks(), MOST_USERS, seed=settings.seed)
 
 
 def _days(settings: Settings, day: date) -> dict[str, date]:

@@ -131,7 +131,7 @@ def test_segments_mean_the_same_in_the_nights_of_a_version(
 
 
 def test_centres_are_learnt_from_the_same_drawn_users_in_every_night_of_a_version(
-    shop: CoreRows, home: Home, published: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+    shop: CoreRows, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learnt_from = []
 
