@@ -65,6 +65,7 @@ FEAT_USER_EVENTS = Table(
         Column("channel", "VARCHAR", "Device, store or country, where the feed says."),
     ),
     key=("user_id", "position"),
+    along="event_date",
     rules=(OneOf("event", EVENTS), Between("position", minimum=1), Between("session_number", minimum=1)),
     published_as="user_events",
 )
@@ -93,6 +94,7 @@ FEAT_SESSIONS = Table(
         Column("channel", "VARCHAR", "Channel of the first event, where the feed says."),
     ),
     key=("user_id", "session_number"),
+    along="session_number",
     rules=(
         Holds("a session does not end before it starts", "ended_at >= started_at"),
         Between("events", minimum=1),

@@ -111,7 +111,8 @@ class Table:
     """One table: where it belongs, what a row of it is, and what must hold of it.
 
     `by_night` tables have an `as_of` column and keep past nights: a night replaces its own rows. The others
-    hold one state, rebuilt or extended by each night.
+    hold one state, rebuilt or extended by each night. `along` is the column that grows along a user's history, of
+    tables by user: from one of its values on a night writes the user's rows anew.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Table:
     key: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     by_night: bool = False
+    along: str | None = None
     published_as: str | None = None
 
     def __post_init__(self) -> None:
@@ -138,6 +140,8 @@ class Table:
             raise ValueError(f"table {self.name}: key columns {missing} are not declared")
         if self.by_night and "as_of" not in names:
             raise ValueError(f"table {self.name}: by_night needs a column as_of")
+        if self.along is not None and not {self.along, "user_id"} <= set(names):
+            raise ValueError(f"table {self.name}: along {self.along!r} needs that column, and user_id")
         if self.published_as is not None and not IDENTIFIER.fullmatch(self.published_as):
             raise ValueError(f"table {self.name}: {self.published_as!r} is not a plain lower-case identifier")
         for rule in self.rules:

@@ -111,6 +111,7 @@ SESSION_PATHS = Table(
         Column("steps", "INTEGER", "Steps that the path tells, at most 6.", nullable=False),
     ),
     key=("user_id", "session_number", "kind"),
+    along="date",
     rules=(OneOf("kind", STATE_KINDS), OneOf("outcome", OUTCOMES), Between("steps", minimum=1, maximum=6)),
 )
 

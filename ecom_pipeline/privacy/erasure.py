@@ -95,7 +95,7 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         in_landing = _erase_from_landing(warehouse, home, profile, listed, user_id)
         in_warehouse = _erase_from_tables(warehouse, user_id)
         if home.published_file.exists():
-            publish_shop(warehouse, home=home, settings=settings, profile=profile)
+            publish_shop(warehouse, home=home, settings=settings, profile=profile, anew=True)
     _rewrite_warehouse(home)
     places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
     places |= erase_from_history(home.root / ARCHIVE, user_id)

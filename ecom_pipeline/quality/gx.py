@@ -46,11 +46,20 @@ def contract_suite(table: Table, rules: Sequence[Rule]) -> "ExpectationSuite":
 
 
 def run_suite(
-    connection: "duckdb.DuckDBPyConnection", table: Table, suite: "ExpectationSuite", *, where: str | None = None
+    connection: "duckdb.DuckDBPyConnection",
+    table: Table,
+    suite: "ExpectationSuite",
+    *,
+    rows: str | None = None,
+    where: str | None = None,
 ) -> list[Outcome]:
-    """Run the suite on the table's rows (those of the SQL condition, where given), in the suite's order."""
+    """Run the suite on a table, in the suite's order.
+
+    Of the rows those of the SQL condition `where` are asked, where given, out of the table named `rows`, if they are
+    not to be looked for in all of the table.
+    """
     with _execution_engine(connection) as engine:
-        return evaluated(engine, _batch_data(engine, table, where), suite)
+        return evaluated(engine, _batch_data(engine, table, rows or table.name, where), suite)
 
 
 def evaluated(engine: Any, data: Any, suite: "ExpectationSuite") -> list[Outcome]:
@@ -120,11 +129,11 @@ def _execution_engine(connection: "duckdb.DuckDBPyConnection") -> Iterator[Any]:
         engine.engine.dispose()
 
 
-def _batch_data(engine: Any, table: Table, where: str | None) -> Any:
+def _batch_data(engine: Any, table: Table, rows_of: str, where: str | None) -> Any:
     import sqlalchemy as sa
     from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
 
-    rows = sa.select(sa.text("*")).select_from(sa.table(table.name))
+    rows = sa.select(sa.text("*")).select_from(sa.table(rows_of))
     if where is not None:
         rows = rows.where(sa.literal_column(f"({where})"))
     return SqlAlchemyBatchData(

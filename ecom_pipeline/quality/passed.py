@@ -11,18 +11,23 @@ from dataclasses import dataclass
 import duckdb
 
 from ecom_pipeline.contracts import Rule, Table, Unique, identifier
-from ecom_pipeline.sources.ledger import fingerprint_of
 from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline.warehouse.fingerprint import fingerprint_of
+from ecom_pipeline.warehouse.row_changes import Unread
 
 _FILE_COLUMNS = {"raw": "_file_id", "core": "file_id"}
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """What passed before: its rows, and the SQL condition of the others (None: all, as nothing passed)."""
+class Asked:
+    """The rows to ask of a table: those of which the SQL condition `where` is true (None: all), or those of the table
+    named `rows`; and how many others passed before."""
 
-    rows: int
-    others: str | None
+    where: str | None = None
+    rows: str | None = None
+    passed: int = 0
+    unread: Unread | None = None
+    """Of tables by user: what of it was not asked before."""
 
 
 def file_column(table: Table) -> str | None:
@@ -34,9 +39,9 @@ def file_column(table: Table) -> str | None:
     return column
 
 
-def passed_before(
+def rows_to_ask(
     warehouse: Warehouse, table: Table, *, file: str, columns: Sequence[str], rules: Sequence[Rule]
-) -> Passed:
+) -> Asked:
     """Compare the stamps of the files, over `columns`, with those that passed the same rules; keeps both in temp."""
     # stamps are hashes of DuckDB, which another version of it may compute in another way
     made_with = fingerprint_of(duckdb.__version__, columns, rules)
@@ -52,14 +57,15 @@ def passed_before(
         {"name": table.name},
     )
     if not files:
-        return Passed(rows=0, others=None)
+        return Asked()
     others = warehouse.rows(
         "SELECT file_id FROM files_now ANTI JOIN passed_files AS p "
         "ON p.table_name = :name AND p.file_id = files_now.file_id AND p.stamp = files_now.stamp ORDER BY file_id",
         {"name": table.name},
     )
     listed = ", ".join(str(number) for (number,) in others)
-    return Passed(rows=int(rows), others=f"({file} IN ({listed}) OR {file} IS NULL)" if listed else f"{file} IS NULL")
+    of_others = f"({file} IN ({listed}) OR {file} IS NULL)" if listed else f"{file} IS NULL"
+    return Asked(where=of_others, passed=int(rows))
 
 
 def keep_passed(warehouse: Warehouse, table: Table, *, all_passed: bool) -> None:

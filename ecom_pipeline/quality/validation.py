@@ -19,9 +19,9 @@ from ecom_pipeline.contracts import (
     identifier,
     literal,
 )
-from ecom_pipeline.quality import gx
+from ecom_pipeline.quality import gx, passed, passed_by_user
 from ecom_pipeline.quality.key_slices import key_passes
-from ecom_pipeline.quality.passed import Passed, file_column, keep_passed, passed_before
+from ecom_pipeline.quality.passed import Asked, file_column
 from ecom_pipeline.quality.results import CheckResult, TableValidation, examples_as_json, keep
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline.warehouse.spark_engine import SparkWarehouse
@@ -60,9 +60,9 @@ def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) ->
     """Check the table against its contract and keep the results in `validation_results`.
 
     Of a table that is kept night by night only the night `as_of` is checked; of raw and core tables the rows of files
-    that are new or changed since all rules held. Rules about columns that are missing fail; so do rules whose SQL
-    cannot be evaluated. Nothing is raised for bad data: `blocks` of the result says
-    whether anything may be published.
+    that are new or changed since all rules held, of tables by user the rows that were written since. Rules about
+    columns that are missing fail; so do rules whose SQL cannot be evaluated. Nothing is raised for bad data: `blocks`
+    of the result says whether anything may be published.
     """
     night = as_of if table.by_night else None
     # a rule on a column that is not there would keep the whole suite from running
@@ -70,20 +70,23 @@ def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) ->
     rules = [rule for rule in table.all_rules if not missing.intersection(_columns_of(rule, table))]
     cluster = warehouse if isinstance(warehouse, SparkWarehouse) and warehouse.is_on_cluster(table) else None
     file = file_column(table) if cluster is None else None
-    passed = Passed(rows=0, others=None)
+    by_user = table.along is not None and cluster is None and not missing
+    asked = Asked(where=None if night is None else _of_night(night))
     if file is not None:
         columns = sorted({name for rule in rules for name in _columns_of(rule, table)})
-        passed = passed_before(warehouse, table, file=file, columns=columns, rules=rules)
+        asked = passed.rows_to_ask(warehouse, table, file=file, columns=columns, rules=rules)
+    elif by_user:
+        asked = passed_by_user.rows_to_ask(warehouse, table, rules)
     if cluster is not None:
         schema, *outcomes = _outcomes_on_cluster(cluster, table, rules, night=night)
     else:
-        where = passed.others if night is None else _of_night(night)
-        schema, *outcomes = gx.run_suite(warehouse.connection, table, gx.contract_suite(table, rules), where=where)
+        suite = gx.contract_suite(table, rules)
+        schema, *outcomes = gx.run_suite(warehouse.connection, table, suite, rows=asked.rows, where=asked.where)
     results = [_schema_result(table, schema)]
     of_rule = dict(zip(rules, outcomes, strict=True))
     for rule in table.all_rules:
         if rule in of_rule:
-            results.append(_result(warehouse, table, rule, of_rule[rule], night=night, passed=passed.rows))
+            results.append(_result(warehouse, table, rule, of_rule[rule], night=night, held=asked.passed))
         else:
             lost = ", ".join(sorted(missing.intersection(_columns_of(rule, table))))
             results.append(_not_checked(table, rule, f"the table lacks {lost}"))
@@ -91,7 +94,9 @@ def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) ->
     with warehouse.transaction():
         keep(warehouse, validation, run_id=run_id)
         if file is not None:
-            keep_passed(warehouse, table, all_passed=not validation.failures)
+            passed.keep_passed(warehouse, table, all_passed=not validation.failures)
+        elif by_user:
+            passed_by_user.keep_passed(warehouse, table, rules, asked, all_passed=not validation.failures)
     return validation
 
 
@@ -137,15 +142,15 @@ def _schema_result(table: Table, outcome: gx.Outcome) -> CheckResult:
 
 
 def _result(
-    warehouse: Warehouse, table: Table, rule: Rule, outcome: gx.Outcome, *, night: date | None, passed: int
+    warehouse: Warehouse, table: Table, rule: Rule, outcome: gx.Outcome, *, night: date | None, held: int
 ) -> CheckResult:
-    """The outcome in words; `passed` rows held the rule before and did not change, so that they were not asked.
+    """The outcome in words; `held` rows held the rule before and did not change, so that they were not asked.
 
     Nothing in it tells how many were: the same night again gives the same rows.
     """
     if outcome.error is not None:
         return _not_checked(table, rule, outcome.error)
-    rows, unexpected = passed + (outcome.rows_checked or 0), outcome.rows_unexpected or 0
+    rows, unexpected = held + (outcome.rows_checked or 0), outcome.rows_unexpected or 0
     examples = () if outcome.success else _examples(warehouse, table, rule, night=night, rows=rows)
     observed = f"{unexpected:,} of {rows:,} rows break it" if unexpected else f"all of {rows:,} rows"
     if outcome.success:

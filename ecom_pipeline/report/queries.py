@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES
-from ecom_pipeline.warehouse.publishing import TOLD_OF_EVERY_RUN
+from ecom_pipeline.warehouse.published_tables import TOLD_OF_EVERY_RUN
 from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, sql_text
 
 Row = dict[str, Any]

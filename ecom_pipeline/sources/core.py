@@ -13,6 +13,7 @@ from ecom_pipeline.sources.lookups import update_lookups
 from ecom_pipeline.sources.profile import CORE_TABLE_OF, Feed, SourceProfile
 from ecom_pipeline.sources.staging import Staging, raw_text
 from ecom_pipeline.warehouse import Warehouse, WarehouseError, sql_text
+from ecom_pipeline.warehouse.fingerprint import fingerprint_of
 
 Progress = Callable[[str], None]
 
@@ -97,7 +98,7 @@ def _orders_tell_purchases(warehouse: Warehouse) -> bool:
 
 def _judge_anew_if_changed(warehouse: Warehouse, feed: Feed, stagings: Sequence[Staging], *, orders_tell: bool) -> None:
     # keys are hashes of DuckDB, which another version of it may compute in another way
-    wanted = ledger.fingerprint_of(
+    wanted = fingerprint_of(
         duckdb.__version__,
         orders_tell,
         sql_text("core", "core_events_of_orders") if feed == "orders" else "",

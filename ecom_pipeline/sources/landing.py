@@ -39,6 +39,7 @@ from ecom_pipeline.sources.profile import FileSet, SourceProfile
 from ecom_pipeline.sources.readers import FILE_INDEX, Layout, compression_and_layout
 from ecom_pipeline.sources.removal import remove_rows
 from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline.warehouse.fingerprint import fingerprint_of
 
 Progress = Callable[[str], None]
 
@@ -354,7 +355,7 @@ def _forget_changed_dialects(warehouse: Warehouse, sources: Sequence[Source]) ->
     state = ledger.state(warehouse)
     for feed in sorted({source.feed for source in sources}):
         of_feed = [source for source in sources if source.feed == feed]
-        wanted = ledger.fingerprint_of(
+        wanted = fingerprint_of(
             *(
                 (source.folder, FileSet(**source.files.model_dump(include=set(FileSet.model_fields))))
                 for source in of_feed

@@ -1,10 +1,8 @@
 """The ledger of files (ingest_files) and what the ingest was built with (ingest_state)."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 
@@ -140,11 +138,6 @@ def set_state(warehouse: Warehouse, part: str, value: str) -> None:
     with warehouse.transaction():
         warehouse.run("DELETE FROM ingest_state WHERE part = :part", {"part": part})
         warehouse.run("INSERT INTO ingest_state VALUES (:part, :value)", {"part": part, "value": value})
-
-
-def fingerprint_of(*parts: Any) -> str:
-    """A short hash of what describes a build."""
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
 def _insert(warehouse: Warehouse, files: Sequence[Loaded], *, run_id: str, status: str, error: str | None) -> None:

@@ -9,6 +9,7 @@ from ecom_pipeline.sources.loading import UNREADABLE
 from ecom_pipeline.sources.profile import FEEDS, Lookup, SourceProfile, lookup_feed
 from ecom_pipeline.sources.staging import raw_rows, raw_text, tried
 from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline.warehouse.fingerprint import fingerprint_of
 
 MISSING_KEY = "missing_key"
 LOOKUP_COLUMNS = "_lookup_key VARCHAR, _lookup_fields STRUCT({})"
@@ -27,7 +28,7 @@ def update_lookups(warehouse: Warehouse, profile: SourceProfile, *, run_id: str)
             f"struct_pack({values}) AS _lookup_fields "
             f"FROM {raw_rows(source.files, source.feed, source.needed_columns, rows='TRUE')}"
         )
-        definition = ledger.fingerprint_of(select)
+        definition = fingerprint_of(select)
         is_new = ledger.state(warehouse).get(source.feed) != definition
         waiting = warehouse.scalar(
             "SELECT count(*) FROM ingest_files WHERE feed = :feed AND NOT in_core", {"feed": source.feed}

@@ -16,14 +16,13 @@ BUCKET = "CAST(hash(user_id) & 63 AS INTEGER)"
 class ByUser:
     """How a table is made user by user, from a place in a user's history on.
 
-    A user's rows of the table up to a place of `along` depend on the user's rows of `source` up to it alone.
+    A user's rows of the table up to a place of `along`, a column of both (see the table's contract), depend on the
+    user's rows of `source` up to it alone.
     Whatever else they depend on is a parameter of the table's SQL.
     """
 
     source: str
     """Table that is read; each row has a `user_id`."""
-    along: str
-    """Column of the table and of `source` that grows along a user's history."""
     touched: str
     """Query of `user_id`, `day`: users who have, or had, rows of `changed_days`, of which `:first_day` is the first."""
     starts: str
@@ -83,7 +82,6 @@ OF_SESSIONS = _OF_DAYS.format(f"{_USER_EVENTS} UNION ALL {_CATEGORIES} UNION ALL
 PARTS: Mapping[str, ByUser | ByDay] = {
     "feat_user_events": ByUser(
         source="core_events",
-        along="event_date",
         touched=f"""
             SELECT user_id, day FROM core_events JOIN changed_days ON event_date = day AND {BUCKET} = bucket
             WHERE event_date <= :as_of AND user_id IS NOT NULL
@@ -115,7 +113,6 @@ PARTS: Mapping[str, ByUser | ByDay] = {
     "feat_item_clicks": ByDay(stamps=OF_USER_EVENTS, made_from=("feat_user_events",)),
     "feat_sessions": ByUser(
         source="feat_user_events",
-        along="session_number",
         touched=f"""
             SELECT user_id, day FROM feat_user_events JOIN changed_days ON event_date = day AND {BUCKET} = bucket
             UNION ALL

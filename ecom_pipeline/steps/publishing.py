@@ -31,9 +31,16 @@ SELECT as_of, arg_max(ended, last_at) AS ended, max(last_at) AS last_at FROM nig
 
 
 def publish_shop(
-    warehouse: Warehouse, *, home: Home, settings: Settings, profile: SourceProfile, night: date | None = None
+    warehouse: Warehouse,
+    *,
+    home: Home,
+    settings: Settings,
+    profile: SourceProfile,
+    night: date | None = None,
+    anew: bool = False,
 ) -> PublishReport:
-    """Put the published file of a home in place; `night` is the one that publishes, None between nights.
+    """Put the published file of a home in place; `night` is the one that publishes, None between nights. One that is
+    made `anew` has no trace of what the one before held.
 
     Tables that are not kept by night stand for the last night in it, also where a past night was run again.
 
@@ -54,6 +61,7 @@ def publish_shop(
         hash_key=hash_key(settings),
         night=night,
         left_out=unfinished - {night},
+        anew=anew,
     )
 
 

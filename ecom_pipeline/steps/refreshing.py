@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 
 from ecom_pipeline.contracts import Table
-from ecom_pipeline.sources.ledger import fingerprint_of
 from ecom_pipeline.steps.parts import PARTS, ByDay, ByUser
 from ecom_pipeline.warehouse import Warehouse, sql_text
+from ecom_pipeline.warehouse.fingerprint import fingerprint_of
+from ecom_pipeline.warehouse.row_changes import note_rows
 from ecom_pipeline.warehouse.sql_files import parameters_of
 
 MOST_ROWS = 0.5
@@ -105,7 +106,7 @@ def _make_users(warehouse: Warehouse, declared: Table, parts: ByUser, whole: Map
     )[0]
     if not users:
         return "nothing, as rows of no user changed"
-    name, along = declared.name, parts.along
+    name, along = declared.name, declared.along
     rows = int(warehouse.scalar(f"SELECT count(*) FROM {name}"))
     gone = int(
         warehouse.scalar(
@@ -116,11 +117,12 @@ def _make_users(warehouse: Warehouse, declared: Table, parts: ByUser, whole: Map
     )
     if gone > MOST_ROWS * rows:
         return f"{_make_everything(warehouse, declared, whole)}: {gone:,} of {rows:,} rows are touched by changes"
+    note_rows(warehouse, declared, "SELECT user_id, made_from AS since FROM temp.starts")
     columns = ", ".join(
         f"made.{column} + s.{column} AS {column}" if column in parts.numbers else f"made.{column}"
         for column in declared.column_names
     )
-    with _narrowed(warehouse, parts):
+    with _narrowed(warehouse, declared, parts):
         come = warehouse.insert(
             declared,
             whole,
@@ -154,6 +156,8 @@ def _make_days(
     if parts.days_kept is not None:
         warehouse.run(f"DELETE FROM {declared.name} WHERE date < :first", {"first": whole["since"]})
     warehouse.insert(declared, {**whole, "since": since})
+    if declared.along is not None:
+        note_rows(warehouse, declared, "SELECT NULL AS user_id, CAST(:since AS DATE) AS since", {"since": since})
     return f"days from {since} on"
 
 
@@ -247,12 +251,12 @@ def _fingerprint(warehouse: Warehouse, declared: Table, parts: ByUser | ByDay, p
 
 
 @contextmanager
-def _narrowed(warehouse: Warehouse, parts: ByUser) -> Iterator[None]:
+def _narrowed(warehouse: Warehouse, declared: Table, parts: ByUser) -> Iterator[None]:
     """Have the source stand for its rows of touched users that are to be read, for as long as the block lasts."""
     database = warehouse.scalar("SELECT current_database()")
     warehouse.run(
         f"CREATE TEMP VIEW {parts.source} AS SELECT source.* FROM {database}.main.{parts.source} AS source "
-        f"JOIN temp.starts AS s ON source.user_id = s.user_id WHERE source.{parts.along} >= s.read_from"
+        f"JOIN temp.starts AS s ON source.user_id = s.user_id WHERE source.{declared.along} >= s.read_from"
     )
     yield
     warehouse.run(f"DROP VIEW temp.{parts.source}")

@@ -8,10 +8,12 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ecom_pipeline.contracts import ALL_TABLES, Table, comment_statements, create_statement, literal
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse.queue import queued
+from ecom_pipeline.warehouse.row_changes import note_everything, note_night
 from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, sql_text
 
 Parameters = Mapping[str, Any]
@@ -157,6 +159,7 @@ class Warehouse:
         query = sql if sql is not None else sql_text(declared.layer, declared.name)
         with self.transaction():
             self._create(declared, replace=True)
+            note_everything(self, declared)
             return self._insert(declared, query, parameters)
 
     def replace_night(
@@ -177,10 +180,14 @@ class Warehouse:
                     f"table {declared.name}: {written - there} of {written} rows for the night {as_of} have another "
                     "as_of; nothing was replaced"
                 )
+            note_night(self, declared, as_of)
             return written
 
     def insert(self, declared: Table, parameters: Parameters | None = None, *, sql: str | None = None) -> int:
-        """Add the result of the table's SQL file (or of `sql`) to its rows; returns the rows written."""
+        """Add the result of the table's SQL file (or of `sql`) to its rows; returns the rows written.
+
+        Who calls it tells `row_changes` which they are.
+        """
         return self._insert(declared, sql if sql is not None else sql_text(declared.layer, declared.name), parameters)
 
     def replace_night_from_arrow(self, declared: Table, as_of: date, rows: pa.Table) -> int:
@@ -195,7 +202,9 @@ class Warehouse:
 
     def append_from_arrow(self, declared: Table, rows: pa.Table) -> int:
         """Add an Arrow table with the contract's columns; returns the rows written."""
-        with self._incoming(declared, rows) as query:
+        with self.transaction(), self._incoming(declared, rows) as query:
+            for night in pc.unique(rows["as_of"]).to_pylist() if declared.by_night else ():
+                note_night(self, declared, night)
             return self._insert(declared, query, None)
 
     @contextmanager

@@ -1,7 +1,9 @@
 """Publishing: a new DuckDB file for analysts, built beside the old one and put in its place in one atomic step.
 
-Readers that have the old file open keep it until they reconnect; a new reader gets the new one. Whatever interrupts
-the building, the old file stays as it is, and the next publishing clears what was left behind.
+It is built from a copy of the old one where that is as it was put there: of results kept by night, and of tables by
+user, only rows that were written since are written again. Readers that have the old file open keep it until they
+reconnect; a new reader gets the new one. Whatever interrupts the building, the old file stays as it is, and the next
+publishing clears what was left behind. How a table gets into the file is in published_tables.py.
 """
 
 import fcntl
@@ -10,7 +12,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,19 +21,19 @@ from pathlib import Path
 import pyarrow as pa
 
 import ecom_pipeline
-from ecom_pipeline.contracts import PUBLISHED_TABLES, Table, comment_statements, create_statement, literal, table
+from ecom_pipeline.contracts import PUBLISHED_TABLES, literal, table
 from ecom_pipeline.privacy.pseudonyms import pseudonyms
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Warehouse, WarehouseError
-
-DATABASE = "publication"
-HASHED_USERS = "hashed_users"
-QUOTING_COLUMNS = {
-    "quarantine_summary": ("example",),
-    "validation_results": ("examples",),
-}
-"""Columns that quote rows as they came, user ids and all."""
-TOLD_OF_EVERY_RUN = frozenset({"validation_results", "runs"})
-"""Published tables that speak of runs that only load files, and of nights that failed, too: they make no night."""
+from ecom_pipeline.warehouse.fingerprint import fingerprint_of
+from ecom_pipeline.warehouse.published_tables import (
+    DATABASE,
+    HASHED_USERS,
+    TOLD_OF_EVERY_RUN,
+    Nights,
+    Written,
+    write_table,
+)
+from ecom_pipeline.warehouse.row_changes import Unread, forget_reading, is_followed, note_reading, unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class PublishReport:
 
     target: Path
     rows: dict[str, int]
+    written: int
+    """Rows that were written; the others are those of the file before."""
     nights: tuple[date, ...]
     bytes: int
     seconds: float
@@ -55,13 +59,15 @@ def publish(
     hash_key: bytes | None = None,
     night: date | None = None,
     left_out: Collection[date] = (),
+    anew: bool = False,
 ) -> PublishReport:
     """Copy all published tables, with comments, to a new file and put it at `target` atomically.
 
     Of tables with an `as_of` column the rows of the latest `keep_nights` nights are copied, and none of the nights
-    `left_out`; `night` is the one that publishes, if it is one. Rows lie in the order of the table's key. `profile` and
-    `is_synthetic` go into the table `about`. With a `hash_key`, keyed hashes stand for user ids, and rows of files that
-    are quoted as examples are left out.
+    `left_out`; `night` is the one that publishes, if it is one. Rows lie in the order of the table's key; those that
+    are written later (see row_changes.py) after them. `profile` and `is_synthetic` go into the table `about`. With a
+    `hash_key`, keyed hashes stand for user ids, and rows of files that are quoted as examples are left out; such a file
+    is always written as a whole, and so is one `anew`, which has no trace of what the one before held.
 
     Raises:
         WarehouseError: inside a transaction (it would publish what may be rolled back), or if `target` is no file.
@@ -77,13 +83,18 @@ def publish(
         nights = _nights_to_keep(warehouse, keep_nights, night=night, left_out=left_out)
         about = _about(nights=nights, profile=profile, is_synthetic=is_synthetic)
         building = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.building")
+        changed: dict[str, Unread] = {}
+        if not anew and hash_key is None and target.exists():
+            changed = _changed_since(warehouse, _fingerprint(target))
         try:
-            rows = _build(
+            if changed:
+                shutil.copyfile(target, building)
+            written = _build(
                 warehouse,
                 building,
                 about=about,
-                first_night=nights[0] if nights else None,
-                left_out=left_out,
+                nights=Nights(first=nights[0] if nights else None, left_out=frozenset(left_out)),
+                changed=changed,
                 hash_key=hash_key,
             )
             if target.exists():
@@ -95,10 +106,38 @@ def publish(
         finally:
             _clear_leftovers(target)
         # Last, so that the warehouse never claims to have published what it did not.
-        warehouse.rebuild_from_arrow(table("about"), about)
+        with warehouse.transaction():
+            warehouse.rebuild_from_arrow(table("about"), about)
+            for declared in filter(is_followed, PUBLISHED_TABLES.values()):
+                if hash_key is None:
+                    whole = written[declared.published_as or declared.name].as_a_whole
+                    after = None if whole else changed[declared.name]
+                    note_reading(warehouse, declared, "publishing", read_with=_fingerprint(target), after=after)
+                else:
+                    forget_reading(warehouse, declared, "publishing")
     return PublishReport(
-        target=target, rows=rows, nights=nights, bytes=size, seconds=round(time.monotonic() - started, 3)
+        target=target,
+        rows={name: one.rows for name, one in written.items()},
+        written=sum(one.written for one in written.values()),
+        nights=nights,
+        bytes=size,
+        seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _fingerprint(published: Path) -> str:
+    """Of the file as it lies there: who wrote to it, or put another in its place, changed it."""
+    found = published.stat()
+    return fingerprint_of(ecom_pipeline.__version__, PUBLISHED_TABLES, found.st_size, found.st_mtime_ns)
+
+
+def _changed_since(warehouse: Warehouse, fingerprint: str) -> dict[str, Unread]:
+    """Table -> what of it was written since it was published; tables that must be written as a whole are left out."""
+    found = {
+        declared.name: unread(warehouse, declared, "publishing", read_with=fingerprint)
+        for declared in filter(is_followed, PUBLISHED_TABLES.values())
+    }
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
 @contextmanager
@@ -149,10 +188,11 @@ def _build(
     file: Path,
     *,
     about: pa.Table,
-    first_night: date | None,
-    left_out: Collection[date],
+    nights: Nights,
+    changed: Mapping[str, Unread],
     hash_key: bytes | None,
-) -> dict[str, int]:
+) -> dict[str, Written]:
+    """Bring all tables into the file: a new one, or, where only what `changed` is to be written, a copy of the last."""
     connection = warehouse.connection
     if hash_key is not None:
         connection.register(HASHED_USERS, pseudonyms(_user_ids(warehouse), hash_key))
@@ -160,15 +200,15 @@ def _build(
     connection.register("about_publication", about)
     try:
         with warehouse.transaction():  # one, and not one a comment: each would be synced to the disk
-            rows = {
-                name: _copy(
+            written = {
+                name: write_table(
                     warehouse,
                     declared,
                     name,
                     source="about_publication" if name == "about" else declared.name,
-                    first_night=first_night,
-                    left_out=() if name in TOLD_OF_EVERY_RUN else left_out,
+                    nights=nights,
                     hashed=hash_key is not None,
+                    changed=changed.get(declared.name),
                 )
                 for name, declared in PUBLISHED_TABLES.items()
             }
@@ -178,7 +218,7 @@ def _build(
         if hash_key is not None:
             connection.unregister(HASHED_USERS)
         connection.execute(f"DETACH {DATABASE}")
-    return rows
+    return written
 
 
 def _user_ids(warehouse: Warehouse) -> list[str]:
@@ -188,43 +228,6 @@ def _user_ids(warehouse: Warehouse) -> list[str]:
         if "user_id" in declared.column_names
     )
     return [row[0] for row in warehouse.rows(f"SELECT user_id FROM ({of_tables}) WHERE user_id IS NOT NULL")]
-
-
-def _copy(
-    warehouse: Warehouse,
-    declared: Table,
-    name: str,
-    *,
-    source: str,
-    first_night: date | None,
-    left_out: Collection[date],
-    hashed: bool,
-) -> int:
-    target = f"{DATABASE}.{name}"
-    warehouse.connection.execute(create_statement(declared, name=target))
-    columns = ", ".join(declared.column_names)
-    if hashed and "user_id" in declared.column_names:
-        others = ", ".join(f"people.{column}" for column in declared.column_names if column != "user_id")
-        source = (
-            f"(SELECT hashed.hashed AS user_id, {others} FROM {source} AS people "
-            f"LEFT JOIN {HASHED_USERS} AS hashed ON hashed.user_id = people.user_id)"
-        )
-    elif hashed and (quoted := QUOTING_COLUMNS.get(declared.name)):
-        listed = ", ".join(f"NULL AS {column}" if column in quoted else column for column in declared.column_names)
-        source = f"(SELECT {listed} FROM {source})"
-    kept = ""
-    if "as_of" in declared.column_names and first_night is not None:
-        kept = f" WHERE (as_of IS NULL OR as_of >= DATE '{first_night.isoformat()}')"
-        if left_out:
-            listed = ", ".join(f"DATE '{night.isoformat()}'" for night in sorted(left_out))
-            kept += f" AND coalesce(as_of NOT IN ({listed}), TRUE)"
-    order = f" ORDER BY {', '.join(declared.key)}" if declared.key else ""
-    ((rows,),) = warehouse.connection.execute(
-        f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source}{kept}{order}"
-    ).fetchall()
-    for statement in comment_statements(declared, name=target):
-        warehouse.connection.execute(statement)
-    return int(rows)
 
 
 def _sync(path: Path) -> None:

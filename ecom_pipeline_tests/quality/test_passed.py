@@ -45,9 +45,9 @@ def asked(clicks: Warehouse, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     rows: list[int] = []
     run_suite = gx.run_suite
 
-    def counting(*arguments: Any, where: str | None = None) -> list[gx.Outcome]:
+    def counting(*arguments: Any, where: str | None = None, **options: Any) -> list[gx.Outcome]:
         rows.append(clicks.scalar(f"SELECT count(*) FROM clicks WHERE {where or 'TRUE'}"))
-        return run_suite(*arguments, where=where)
+        return run_suite(*arguments, where=where, **options)
 
     monkeypatch.setattr(gx, "run_suite", counting)
     return rows

@@ -158,7 +158,7 @@ def test_whatever_goes_wrong_the_old_file_stays_and_nothing_is_left_behind(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for broken in ("_sync", "_copy"):
+    for broken in ("_sync", "write_table"):
         with monkeypatch.context() as patch:
             patch.setattr(publishing, broken, fail)
             with pytest.raises(OSError, match="No space left"):

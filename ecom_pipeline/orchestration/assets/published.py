@@ -57,6 +57,7 @@ def _analytics(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 "file": dg.MetadataValue.path(str(shop.home.published_file)),
                 "size, MiB": round(report.bytes / 1024**2, 2),
                 "nights": len(report.nights),
+                "rows written": report.written,
                 "tables": dg.MetadataValue.md(markdown_table(("table", "rows"), sorted(report.rows.items()))),
                 **step.figures,
             }
