@@ -100,6 +100,7 @@ SALES_FORECAST_ACCURACY = Table(
         Between("abs_error", minimum=0),
         Between("baseline_abs_error", minimum=0),
     ),
+    by_day="target_date",
     published_as="sales_forecast_accuracy",
 )
 

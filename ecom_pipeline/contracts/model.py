@@ -111,8 +111,9 @@ class Table:
     """One table: where it belongs, what a row of it is, and what must hold of it.
 
     `by_night` tables have an `as_of` column and keep past nights: a night replaces its own rows. The others
-    hold one state, rebuilt or extended by each night. `along` is the column that grows along a user's history, of
-    tables by user: from one of its values on a night writes the user's rows anew.
+    hold one state, rebuilt or extended by each night: `by_day` names the column of the day where a night writes the
+    rows of some days anew, and `along` the one that grows along a user's history where it writes rows of some users
+    anew, from one of its values on.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Table:
     key: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     by_night: bool = False
+    by_day: str | None = None
     along: str | None = None
     published_as: str | None = None
 
@@ -140,6 +142,8 @@ class Table:
             raise ValueError(f"table {self.name}: key columns {missing} are not declared")
         if self.by_night and "as_of" not in names:
             raise ValueError(f"table {self.name}: by_night needs a column as_of")
+        if self.by_day is not None and self.by_day not in self.key:
+            raise ValueError(f"table {self.name}: by_day {self.by_day!r} is not in the key")
         if self.along is not None and not {self.along, "user_id"} <= set(names):
             raise ValueError(f"table {self.name}: along {self.along!r} needs that column, and user_id")
         if self.published_as is not None and not IDENTIFIER.fullmatch(self.published_as):
@@ -157,6 +161,11 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def day_column(self) -> str | None:
+        """The column of the days, or nights, whose rows are written together; None: they are not written by day."""
+        return "as_of" if self.by_night else self.by_day
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:

@@ -237,16 +237,16 @@ PASSED_FILES = Table(
 TABLE_READINGS = Table(
     name="table_readings",
     layer="operations",
-    meaning="Tables whose rows were all checked, or published: rows written since (row_changes) are enough the next "
-    "time.",
+    meaning="Tables whose rows were all checked, published, or (forecasts) scored: rows written since, which are in "
+    "row_changes, are enough the next time.",
     columns=(
-        Column("reader", "VARCHAR", "checks or publishing.", nullable=False),
+        Column("reader", "VARCHAR", "checks, publishing or accuracy.", nullable=False),
         Column("table_name", "VARCHAR", "Table.", nullable=False),
         Column("read_with", "VARCHAR", "Fingerprint of the rules, or of the published file.", nullable=False),
         Column("parts", "INTEGER", "Times that only changed rows were read, since all were.", nullable=False),
     ),
     key=("reader", "table_name"),
-    rules=(OneOf("reader", ("checks", "publishing")), Between("parts", minimum=0)),
+    rules=(OneOf("reader", ("checks", "publishing", "accuracy")), Between("parts", minimum=0)),
 )
 
 ROW_CHANGES = Table(
@@ -254,9 +254,9 @@ ROW_CHANGES = Table(
     layer="operations",
     meaning="Rows of a table that were written since a reader read it (table_readings).",
     columns=(
-        Column("reader", "VARCHAR", "checks or publishing.", nullable=False),
+        Column("reader", "VARCHAR", "checks, publishing or accuracy.", nullable=False),
         Column("table_name", "VARCHAR", "Table.", nullable=False),
-        Column("as_of", "DATE", "Night whose rows they are, of a table kept by night."),
+        Column("day", "DATE", "Night or day whose rows they are, of a table that is written by day."),
         Column("user_id", "VARCHAR", "User whose rows they are, of a table by user; null: of all users."),
         Column("since", "VARCHAR", "Day or session of the user's from which on they are."),
     ),

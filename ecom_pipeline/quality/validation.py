@@ -19,7 +19,7 @@ from ecom_pipeline.contracts import (
     identifier,
     literal,
 )
-from ecom_pipeline.quality import gx, passed, passed_by_user
+from ecom_pipeline.quality import gx, passed, passed_rows
 from ecom_pipeline.quality.key_slices import key_passes
 from ecom_pipeline.quality.passed import Asked, file_column
 from ecom_pipeline.quality.results import CheckResult, TableValidation, examples_as_json, keep
@@ -60,9 +60,9 @@ def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) ->
     """Check the table against its contract and keep the results in `validation_results`.
 
     Of a table that is kept night by night only the night `as_of` is checked; of raw and core tables the rows of files
-    that are new or changed since all rules held, of tables by user the rows that were written since. Rules about
-    columns that are missing fail; so do rules whose SQL cannot be evaluated. Nothing is raised for bad data: `blocks`
-    of the result says whether anything may be published.
+    that are new or changed since all rules held, of features and results that tell it the rows that were written since.
+    Rules about columns that are missing fail; so do rules whose SQL cannot be evaluated. Nothing is raised for bad
+    data: `blocks` of the result says whether anything may be published.
     """
     night = as_of if table.by_night else None
     # a rule on a column that is not there would keep the whole suite from running
@@ -70,13 +70,13 @@ def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) ->
     rules = [rule for rule in table.all_rules if not missing.intersection(_columns_of(rule, table))]
     cluster = warehouse if isinstance(warehouse, SparkWarehouse) and warehouse.is_on_cluster(table) else None
     file = file_column(table) if cluster is None else None
-    by_user = table.along is not None and cluster is None and not missing
+    told = (table.along is not None or table.by_day is not None) and cluster is None and not missing
     asked = Asked(where=None if night is None else _of_night(night))
     if file is not None:
         columns = sorted({name for rule in rules for name in _columns_of(rule, table)})
         asked = passed.rows_to_ask(warehouse, table, file=file, columns=columns, rules=rules)
-    elif by_user:
-        asked = passed_by_user.rows_to_ask(warehouse, table, rules)
+    elif told:
+        asked = passed_rows.rows_to_ask(warehouse, table, rules)
     if cluster is not None:
         schema, *outcomes = _outcomes_on_cluster(cluster, table, rules, night=night)
     else:
@@ -95,8 +95,8 @@ def validate(warehouse: Warehouse, table: Table, *, as_of: date, run_id: str) ->
         keep(warehouse, validation, run_id=run_id)
         if file is not None:
             passed.keep_passed(warehouse, table, all_passed=not validation.failures)
-        elif by_user:
-            passed_by_user.keep_passed(warehouse, table, rules, asked, all_passed=not validation.failures)
+        elif told:
+            passed_rows.keep_passed(warehouse, table, rules, asked, all_passed=not validation.failures)
     return validation
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ecom_pipeline.contracts import ALL_TABLES, Table, comment_statements, create_statement, literal
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse.queue import queued
-from ecom_pipeline.warehouse.row_changes import note_everything, note_night
+from ecom_pipeline.warehouse.row_changes import note_days, note_everything
 from ecom_pipeline.warehouse.sql_files import bound_for_duckdb, parameters_of, sql_text
 
 Parameters = Mapping[str, Any]
@@ -180,7 +180,7 @@ class Warehouse:
                     f"table {declared.name}: {written - there} of {written} rows for the night {as_of} have another "
                     "as_of; nothing was replaced"
                 )
-            note_night(self, declared, as_of)
+            note_days(self, declared, [as_of])
             return written
 
     def insert(self, declared: Table, parameters: Parameters | None = None, *, sql: str | None = None) -> int:
@@ -203,8 +203,8 @@ class Warehouse:
     def append_from_arrow(self, declared: Table, rows: pa.Table) -> int:
         """Add an Arrow table with the contract's columns; returns the rows written."""
         with self.transaction(), self._incoming(declared, rows) as query:
-            for night in pc.unique(rows["as_of"]).to_pylist() if declared.by_night else ():
-                note_night(self, declared, night)
+            if declared.by_night:
+                note_days(self, declared, pc.unique(rows["as_of"]).to_pylist())
             return self._insert(declared, query, None)
 
     @contextmanager

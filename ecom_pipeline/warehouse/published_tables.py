@@ -58,11 +58,13 @@ def write_table(
     """Have the published file hold the rows of `source` under `name`: of what is there (`changed`: what of it is not as
     it was) as much as possible stays."""
     if changed is not None:
-        query = f"SELECT * FROM {source} WHERE {nights.condition(declared, name)}"
+        kept = nights.condition(declared, name)
+        query = f"SELECT * FROM {source} WHERE {kept}"
+        warehouse.connection.execute(f"DELETE FROM {DATABASE}.{name} WHERE NOT ({kept})").fetchall()
         written = (
-            _write_nights(warehouse, declared, name, query, changed)
-            if declared.along is None
-            else _write_rows(warehouse, declared, name, changed)
+            _write_rows(warehouse, declared, name, changed)
+            if declared.day_column is None
+            else _write_days(warehouse, declared, name, query, changed)
         )
         rows = _count(warehouse, f"{DATABASE}.{name}")
         # somebody else than the pipeline's steps added or took out rows, here or there
@@ -73,16 +75,16 @@ def write_table(
     return Written(rows, rows, as_a_whole=True)
 
 
-def _write_nights(warehouse: Warehouse, declared: Table, name: str, query: str, changed: Unread) -> int:
-    """Of a table kept by night: the nights that were written, and those that have another number of rows there."""
-    here = _rows_by_night(warehouse, f"({query})")
-    there = _rows_by_night(warehouse, f"{DATABASE}.{name}")
-    others = {night for night in here.keys() | there.keys() if here.get(night) != there.get(night)}
-    if not (nights := sorted(others | changed.nights)):
+def _write_days(warehouse: Warehouse, declared: Table, name: str, query: str, changed: Unread) -> int:
+    """Of a table written by day: the days that were written, and those that have another number of rows there."""
+    target = f"{DATABASE}.{name}"
+    here, there = _rows_by_day(warehouse, declared, f"({query})"), _rows_by_day(warehouse, declared, target)
+    others = {day for day in here.keys() | there.keys() if here.get(day) != there.get(day)}
+    if not (days := sorted(others | changed.days)):
         return 0
-    of_nights = f"as_of IN ({_dates(nights)})"
-    warehouse.connection.execute(f"DELETE FROM {DATABASE}.{name} WHERE {of_nights}").fetchall()
-    return _insert(warehouse, declared, name, f"SELECT * FROM ({query}) AS rows WHERE {of_nights}")
+    of_days = f"{declared.day_column} IN ({_dates(days)})"
+    warehouse.connection.execute(f"DELETE FROM {target} WHERE {of_days}").fetchall()
+    return _insert(warehouse, declared, name, f"SELECT * FROM ({query}) AS rows WHERE {of_days}")
 
 
 def _write_rows(warehouse: Warehouse, declared: Table, name: str, changed: Unread) -> int:
@@ -118,8 +120,9 @@ def _insert(warehouse: Warehouse, declared: Table, name: str, query: str) -> int
     return int(rows)
 
 
-def _rows_by_night(warehouse: Warehouse, table: str) -> dict[date, int]:
-    found = warehouse.connection.execute(f"SELECT as_of, count(*) FROM {table} AS rows GROUP BY as_of").fetchall()
+def _rows_by_day(warehouse: Warehouse, declared: Table, rows: str) -> dict[date, int]:
+    day = declared.day_column
+    found = warehouse.connection.execute(f"SELECT {day}, count(*) FROM {rows} AS rows GROUP BY {day}").fetchall()
     return dict(found)
 
 

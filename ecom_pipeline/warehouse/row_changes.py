@@ -1,14 +1,14 @@
-"""Which rows of a table were written since they were last checked, or published: what looks at a table night after
-night then looks at these alone.
+"""Which rows of a table were written since they were last checked, published or (forecasts) scored: what looks at a
+table night after night then looks at these alone.
 
 A reader of a table that has read all of it is told of what is written from then on, by those who write it and in their
 transaction. One that never did, or did it for another purpose (`read_with`), reads everything. Nobody is told of rows
 that are changed by hand, or that leave a table of the last days as they grow old; so readers compare numbers of rows,
-and every `PARTS_IN_A_ROW` times read a table by user as a whole. What belongs here: keeping that account. See
-docs/decisions.md.
+and every `PARTS_IN_A_ROW` times a table is checked, or one by user published, as a whole. What belongs here: keeping
+that account. See docs/decisions.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,19 +18,19 @@ from ecom_pipeline.contracts import Table, literal
 if TYPE_CHECKING:
     from ecom_pipeline.warehouse.duckdb_engine import Warehouse
 
-Reader = Literal["checks", "publishing"]
+Reader = Literal["checks", "publishing", "accuracy"]
 
 PARTS_IN_A_ROW = 14
-"""Times that changed rows of a table by user are read before all are; until then they lie apart in the published
-file, where a user's rows otherwise lie together."""
+"""Times that what was written is read before everything is: what was changed by hand is found then, and in the
+published file a user's rows lie together again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What a reader has not read yet of a table: rows of these nights, where it is kept by night, else what `rows`
+    """What a reader has not read yet of a table: rows of these days, where it is written by day, else what `rows`
     selects."""
 
-    nights: frozenset[date]
+    days: frozenset[date]
     _joined: str
     _where: str
 
@@ -46,8 +46,8 @@ class Unread:
 
 
 def is_followed(table: Table) -> bool:
-    """Whether changes are told: of results kept by night, and of tables by user from a place in a history on."""
-    return table.along is not None or (table.by_night and table.layer == "marts")
+    """Whether changes are told: of results by night or day, and of tables by user from a place in a history on."""
+    return table.along is not None or (table.day_column is not None and table.layer == "marts")
 
 
 def note_everything(warehouse: "Warehouse", table: Table) -> None:
@@ -56,12 +56,12 @@ def note_everything(warehouse: "Warehouse", table: Table) -> None:
         warehouse.run(f"DELETE FROM {account} WHERE table_name = :name", {"name": table.name})
 
 
-def note_night(warehouse: "Warehouse", table: Table, as_of: date) -> None:
-    """Rows of a night were written or deleted."""
+def note_days(warehouse: "Warehouse", table: Table, days: Collection[date]) -> None:
+    """Rows of some nights, or days, were written or deleted."""
     warehouse.run(
-        "INSERT INTO row_changes (reader, table_name, as_of) "
-        "SELECT reader, table_name, CAST(:as_of AS DATE) FROM table_readings WHERE table_name = :name",
-        {"name": table.name, "as_of": as_of},
+        "INSERT INTO row_changes (reader, table_name, day) "
+        "SELECT reader, table_name, unnest(CAST(:days AS DATE[])) FROM table_readings WHERE table_name = :name",
+        {"name": table.name, "days": sorted(days)},
     )
 
 
@@ -84,12 +84,14 @@ def unread(warehouse: "Warehouse", table: Table, reader: Reader, *, read_with: s
     )
     if not readings or readings[0][0] != read_with:
         return None
-    if table.along is None:
-        nights = warehouse.rows(
-            "SELECT DISTINCT as_of FROM row_changes WHERE reader = :reader AND table_name = :name", of_reader
-        )
-        return Unread(frozenset(night for (night,) in nights), "", "FALSE")
-    return _unread_along(warehouse, table, reader) if readings[0][1] < PARTS_IN_A_ROW else None
+    if readings[0][1] >= PARTS_IN_A_ROW and (table.along is not None or reader == "checks"):
+        return None
+    if table.along is not None:
+        return _unread_along(warehouse, table, reader)
+    days = warehouse.rows(
+        "SELECT DISTINCT day FROM row_changes WHERE reader = :reader AND table_name = :name", of_reader
+    )
+    return Unread(frozenset(day for (day,) in days), "", "FALSE")
 
 
 def note_reading(warehouse: "Warehouse", table: Table, reader: Reader, *, read_with: str, after: Unread | None) -> None:

@@ -1,6 +1,8 @@
 """Past forecasts beside what came, worked out by hand."""
 
+import random
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -11,7 +13,9 @@ from ecom_pipeline import contracts
 from ecom_pipeline.steps.accuracy import forecast_accuracy
 from ecom_pipeline.steps.features import FeatureError
 from ecom_pipeline.warehouse import Warehouse
+from ecom_pipeline.warehouse.row_changes import note_everything, note_reading, unread
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day, empty_warehouse
+from ecom_pipeline_tests.steps.test_refreshing import UndoneError
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +28,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
 def shop(warehouse: Warehouse) -> CoreRows:
     for name in ("sales_forecasts", "sales_forecast_accuracy"):
         warehouse.run(f"DELETE FROM {name}")
+        note_everything(warehouse, contracts.table(name))
     return CoreRows(warehouse)
 
 
@@ -117,6 +122,77 @@ def test_a_product_that_left_the_shop_sold_nothing_and_an_unknown_price_is_not_s
     shop.build(1)
     assert forecast_accuracy(shop.warehouse, as_of=day(1)) == 1
     assert [(row[1], row[4]) for row in scored(shop.warehouse)] == [("gone", 0.0)]
+
+
+def everything_scored(shop: CoreRows, night: int) -> list[tuple[Any, ...]]:
+    """What scoring everything says; it is taken back."""
+    rows = []
+    with suppress(UndoneError), shop.warehouse.transaction():
+        note_everything(shop.warehouse, contracts.table("sales_forecasts"))
+        forecast_accuracy(shop.warehouse, as_of=day(night))
+        rows = scored(shop.warehouse)
+        raise UndoneError
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_changes_scores_are_those_of_scoring_everything_and_readers_are_told(
+    shop: CoreRows, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    warehouse, table = shop.warehouse, contracts.table("sales_forecast_accuracy")
+    written: list[tuple[Any, ...]] = []
+    in_part, last = 0, 1
+    shop.order(0, "a", 1)
+    for _ in range(16):
+        what = chance.choice(("night", "night", "night", "late", "again", "left", "past night"))
+        night = last
+        if what == "night":
+            last = night = last + 1
+            shop.order(night, chance.choice("abc"), chance.randint(1, 5))
+        elif what == "late":
+            shop.order(chance.randrange(max(1, last - 3), last + 1), chance.choice("abc"), chance.choice((-1, 2)))
+        elif what == "left":
+            shop.warehouse.run("DELETE FROM core_order_lines WHERE item_id = 'c'")
+            shop.warehouse.run("DELETE FROM core_events WHERE item_id = 'c'")
+        elif what == "past night":
+            night = chance.randrange(max(1, last - 3), last + 1)
+        shop.build(night)
+        if what in ("night", "again"):
+            made = night if what == "night" else chance.randrange(max(1, last - 4), last + 1)
+            warehouse.run("DELETE FROM sales_forecasts WHERE as_of = :night", {"night": day(made)})
+            for target in range(made + 1, made + 4):
+                for series in "abc":
+                    forecast(warehouse, made, target, series, float(chance.randint(0, 4)))
+        if chance.random() < 0.2:
+            continue
+        expected = everything_scored(shop, night)
+        rows = forecast_accuracy(warehouse, as_of=day(night))
+        found = scored(warehouse)
+        assert found == expected, f"seed {seed}, {what}, night {night} of {last}"
+        in_part += 0 < rows < len(found)
+        told = unread(warehouse, table, "publishing", read_with="it")
+        days = {row[3] for row in (*found, *written)} if told is None else told.days
+        assert [row for row in found if row[3] not in days] == [row for row in written if row[3] not in days]
+        note_reading(warehouse, table, "publishing", read_with="it", after=told)
+        written = found
+    assert in_part >= 3, "little was scored in part"
+
+
+def test_a_night_scores_what_it_must_and_no_more(shop: CoreRows) -> None:
+    for n in range(6):
+        shop.order(n, "a", n + 1)
+    for night in range(5):
+        for target in range(night + 1, 6):
+            forecast(shop.warehouse, night, target, "a", 1.0)
+    written = []
+    for night in (3, 4, 5, 5):
+        shop.build(night)
+        written.append(forecast_accuracy(shop.warehouse, as_of=day(night)))
+    assert written == [6, 4, 5, 0]
+    shop.order(2, "a", -1)
+    shop.build(5)
+    assert forecast_accuracy(shop.warehouse, as_of=day(5)) == 2, "the two forecasts of that day"
 
 
 def test_features_of_another_night_are_refused(shop: CoreRows) -> None:

@@ -12,10 +12,11 @@ from ecom_pipeline.steps.parts import PARTS
 from ecom_pipeline.warehouse import Warehouse
 from ecom_pipeline.warehouse.row_changes import (
     PARTS_IN_A_ROW,
+    Reader,
     forget_reading,
     is_followed,
+    note_days,
     note_everything,
-    note_night,
     note_reading,
     note_rows,
     unread,
@@ -82,8 +83,14 @@ def test_after_any_changes_a_reader_of_what_was_written_knows_every_row(shop: Co
 
 def test_tables_by_user_and_results_by_night_are_followed() -> None:
     followed = {table.name for table in contracts.ALL_TABLES.values() if is_followed(table)}
-    assert {"feat_user_events", "feat_sessions", "session_paths", "recommendations", "sales_forecasts"} <= followed
-    assert not followed & {"feat_sales_daily", "user_rfm", "validation_results", "runs", "sales_forecast_accuracy"}
+    assert {
+        "feat_user_events",
+        "feat_sessions",
+        "session_paths",
+        "recommendations",
+        "sales_forecast_accuracy",
+    } <= followed
+    assert not followed & {"feat_sales_daily", "user_rfm", "validation_results", "runs"}
     for table in BY_USER:
         assert "user_id" in table.key, "no key reaches over two users"
 
@@ -133,14 +140,14 @@ def test_nights_that_are_written_are_told_and_those_alone(read: Warehouse) -> No
     row += "CAST(1 AS DOUBLE) AS score, 'v1' AS model_version"
     read.replace_night(SIMILAR, day(1), sql=row)
     read.append_from_arrow(SIMILAR, read.arrow(row, {"as_of": day(2)}))
-    note_night(read, SIMILAR, day(1))
+    note_days(read, SIMILAR, [day(1)])
     found = unread(read, SIMILAR, "checks", read_with="a")
     assert found is not None
-    assert found.nights == {day(1), day(2)}
+    assert found.days == {day(1), day(2)}
     note_reading(read, SIMILAR, "checks", read_with="a", after=found)
     found = unread(read, SIMILAR, "checks", read_with="a")
     assert found is not None
-    assert not found.nights
+    assert not found.days
 
 
 def test_everything_is_read_by_who_read_with_something_else_or_was_not_told(read: Warehouse) -> None:
@@ -157,15 +164,19 @@ def test_everything_is_read_by_who_read_with_something_else_or_was_not_told(read
     assert unread(read, SIMILAR, "checks", read_with="a") is None
 
 
-def test_a_table_by_user_is_read_as_a_whole_now_and_then(read: Warehouse) -> None:
-    for table in (EVENTS, SIMILAR):
+def test_checks_and_what_is_published_by_user_read_everything_now_and_then(read: Warehouse) -> None:
+    of_readers: list[tuple[Table, Reader]] = [(EVENTS, "checks"), (SIMILAR, "checks"), (EVENTS, "publishing")]
+    for table, reader in of_readers:
+        note_reading(read, table, reader, read_with="a", after=None)
         for _ in range(PARTS_IN_A_ROW):
-            found = unread(read, table, "checks", read_with="a")
+            found = unread(read, table, reader, read_with="a")
             assert found is not None
-            note_reading(read, table, "checks", read_with="a", after=found)
-    assert unread(read, EVENTS, "checks", read_with="a") is None
-    assert unread(read, SIMILAR, "checks", read_with="a") is not None, (
-        "nights lie one after another as they are written"
-    )
-    note_reading(read, EVENTS, "checks", read_with="a", after=None)
-    assert unread(read, EVENTS, "checks", read_with="a") is not None
+            note_reading(read, table, reader, read_with="a", after=found)
+        assert unread(read, table, reader, read_with="a") is None
+        note_reading(read, table, reader, read_with="a", after=None)
+        assert unread(read, table, reader, read_with="a") is not None
+    for _ in range(PARTS_IN_A_ROW + 1):
+        note_reading(
+            read, SIMILAR, "publishing", read_with="a", after=unread(read, SIMILAR, "publishing", read_with="a")
+        )
+        assert unread(read, SIMILAR, "publishing", read_with="a") is not None, "nights lie as they are written"

@@ -12,7 +12,7 @@ import pytest
 
 from ecom_pipeline.contracts import PUBLISHED_TABLES, table
 from ecom_pipeline.warehouse import PublishReport, Warehouse, publish
-from ecom_pipeline.warehouse.row_changes import PARTS_IN_A_ROW, note_rows
+from ecom_pipeline.warehouse.row_changes import PARTS_IN_A_ROW, note_days, note_rows
 
 FIRST = date(2024, 3, 1)
 KEEP = 4
@@ -55,17 +55,35 @@ def write_events(warehouse: Warehouse, user: str, *, position: int, item: str) -
     note_rows(warehouse, EVENTS, "SELECT :user AS user_id, DATE '2024-03-01' + :position AS since", who)
 
 
+def write_scores(warehouse: Warehouse, day: int, *, nights: int, actual: float) -> None:
+    """Scores of one day for the forecasts of the nights before it."""
+    target = FIRST + timedelta(days=day)
+    warehouse.run("DELETE FROM sales_forecast_accuracy WHERE target_date = :target", {"target": target})
+    warehouse.run(
+        "INSERT INTO sales_forecast_accuracy (as_of, level, series_id, measure, target_date, actual) "
+        "SELECT CAST(:target AS DATE) - CAST(unnest(range(1, :nights + 1)) AS INTEGER), 'total', 'total', 'quantity', "
+        "CAST(:target AS DATE), CAST(:actual AS DOUBLE)",
+        {"target": target, "nights": nights, "actual": actual},
+    )
+    note_days(warehouse, table("sales_forecast_accuracy"), [target])
+
+
 def read(file: Path, sql: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(file), read_only=True) as connection:
         return connection.execute(sql).fetchall()
 
 
-def assert_all_is_there(warehouse: Warehouse, target: Path, report: PublishReport) -> None:
+def assert_all_is_there(
+    warehouse: Warehouse, target: Path, report: PublishReport, left_out: tuple[date, ...] = ()
+) -> None:
     for name, declared in PUBLISHED_TABLES.items():
         rows = read(target, f"SELECT * FROM {name} ORDER BY ALL")
         assert len(rows) == report.rows[name]
         nights = ", ".join(f"DATE '{night}'" for night in report.nights)
         kept = f"WHERE as_of IN ({nights})" if declared.by_night and nights else ""
+        if name == "sales_forecast_accuracy" and nights:
+            out = ", ".join(f"DATE '{night}'" for night in left_out) or "DATE '1999-01-01'"
+            kept = f"WHERE as_of >= DATE '{report.nights[0]}' AND as_of NOT IN ({out})"
         assert rows == warehouse.rows(f"SELECT * FROM {declared.name} {kept} ORDER BY ALL"), name
     comments = dict(read(target, "SELECT table_name, comment FROM duckdb_tables()"))
     assert comments == {name: declared.meaning for name, declared in PUBLISHED_TABLES.items()}
@@ -97,7 +115,7 @@ def test_after_any_changes_the_file_has_the_rows_of_the_warehouse(
     in_part, number = 0, 1
     write_night(warehouse, number)
     for _ in range(25):
-        what = chance.choice(("night", "again", "users", "events", "events", "by hand", "left out", "none"))
+        what = chance.choice(("night", "again", "users", "events", "events", "days", "by hand", "left out", "none"))
         night = FIRST + timedelta(days=chance.randrange(max(1, number - KEEP), number + 1))
         left_out: tuple[date, ...] = ()
         if what == "night":
@@ -111,6 +129,10 @@ def test_after_any_changes_the_file_has_the_rows_of_the_warehouse(
             warehouse.append_from_arrow(RECOMMENDATIONS, with_other_items)
         elif what == "events":
             write_events(warehouse, f"u{chance.randrange(9)}", position=chance.randint(1, 3), item=chance.choice("abc"))
+        elif what == "days":
+            write_scores(
+                warehouse, number + chance.randrange(-2, 2), nights=chance.randint(1, 4), actual=chance.random()
+            )
         elif what == "by hand":
             name = chance.choice(("recommendations", "feat_user_events"))
             warehouse.run(f"DELETE FROM {name} WHERE user_id = 'u{chance.randrange(4)}'")
@@ -120,7 +142,7 @@ def test_after_any_changes_the_file_has_the_rows_of_the_warehouse(
             continue
         report = published(warehouse, target, left_out=left_out)
         in_part += report.written < sum(report.rows.values())
-        assert_all_is_there(warehouse, target, report)
+        assert_all_is_there(warehouse, target, report, left_out)
     assert in_part >= 8, "little was compared"
 
 

@@ -9,7 +9,7 @@ from ecom_pipeline import contracts
 from ecom_pipeline.quality import TableValidation, gx, validate
 from ecom_pipeline.steps.parts import PARTS
 from ecom_pipeline.warehouse import Warehouse
-from ecom_pipeline.warehouse.row_changes import note_everything, note_rows
+from ecom_pipeline.warehouse.row_changes import note_days, note_everything, note_rows
 from ecom_pipeline_tests.quality.test_validation import of_rule
 from ecom_pipeline_tests.steps.core_rows import CoreRows, day
 from ecom_pipeline_tests.steps.test_refreshing import USERS, build, late_rows, visits
@@ -130,3 +130,40 @@ def test_rows_that_somebody_added_or_took_out_have_all_asked(checked_shop: Wareh
     assert asked["feat_sessions"] == checked_shop.scalar("SELECT count(*) FROM feat_sessions")
     checked_shop.run("ALTER TABLE feat_sessions DROP session_date")
     assert checked(checked_shop, SESSIONS, 0).blocks
+
+
+def test_of_a_table_by_day_the_days_that_were_written_are_asked(warehouse: Warehouse) -> None:
+    scores = contracts.table("sales_forecast_accuracy")
+    error = "abs_error is at least 0"
+    values = {
+        "level": "'total'",
+        "series_id": "'total'",
+        "measure": "'quantity'",
+        "model": "'lstm'",
+        "model_version": "'v'",
+    }
+    columns = ", ".join(column.name for column in scores.columns)
+    row = ", ".join(
+        {
+            **values,
+            "as_of": "CAST(:day AS DATE) - n",
+            "target_date": "CAST(:day AS DATE)",
+            "horizon": "n",
+            "in_80": "TRUE",
+        }.get(column.name, "1.0")
+        for column in scores.columns
+    )
+    for n in range(6):
+        warehouse.run(
+            f"INSERT INTO {scores.name} ({columns}) SELECT {row} FROM (SELECT unnest([1, 2, 3]) AS n)", {"day": day(n)}
+        )
+        note_days(warehouse, scores, [day(n)])
+        found = checked(warehouse, scores, n)
+        assert not found.failures
+        assert of_rule(found, error).rows_checked == 3 * (n + 1)
+    warehouse.run(f"UPDATE {scores.name} SET abs_error = -1 WHERE target_date = :day AND horizon = 2", {"day": day(2)})
+    assert not checked(warehouse, scores, 5).failures, "nobody was told"
+    note_days(warehouse, scores, [day(2), day(3)])
+    found = checked(warehouse, scores, 5)
+    assert (of_rule(found, error).rows_checked, of_rule(found, error).rows_unexpected) == (18, 1)
+    assert checked(warehouse, scores, 5).blocks, "what broke a rule is asked until it holds"
