@@ -11,11 +11,12 @@ from great_expectations.compatibility.pydantic import PrivateAttr
 from great_expectations.compatibility.sqlalchemy import sqlalchemy as sa
 from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
-from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.execution_engine import ExecutionEngine, SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation, Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.validator.validator import ValidationDependencies
 
 from ecom_pipeline.quality.key_slices import key_passes
 
@@ -95,15 +96,35 @@ class _MadeOnce(Expectation):
         return self._made
 
 
-class ExpectColumnValuesToNotBeNull(_MadeOnce, gxe.ExpectColumnValuesToNotBeNull):
+class _Counted(_MadeOnce):
+    """Asks how many rows break it, and not for their values: to look those up takes Great Expectations a query an
+    expectation, a third of the processor time of validating a small table."""
+
+    def get_validation_dependencies(
+        self,
+        execution_engine: ExecutionEngine | None = None,
+        runtime_configuration: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> ValidationDependencies:
+        given = runtime_configuration or {}
+        found = super().get_validation_dependencies(
+            execution_engine=execution_engine,
+            runtime_configuration={**given, "result_format": {"result_format": "BOOLEAN_ONLY"}},
+            **kwargs,
+        )
+        found.result_format = {**found.result_format, **given.get("result_format", {})}
+        return found
+
+
+class ExpectColumnValuesToNotBeNull(_Counted, gxe.ExpectColumnValuesToNotBeNull):
     """As Great Expectations has it."""
 
 
-class ExpectColumnValuesToBeInSet(_MadeOnce, gxe.ExpectColumnValuesToBeInSet):
+class ExpectColumnValuesToBeInSet(_Counted, gxe.ExpectColumnValuesToBeInSet):
     """As Great Expectations has it."""
 
 
-class ExpectColumnValuesToBeBetween(_MadeOnce, gxe.ExpectColumnValuesToBeBetween):
+class ExpectColumnValuesToBeBetween(_Counted, gxe.ExpectColumnValuesToBeBetween):
     """As Great Expectations has it."""
 
 
