@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 import ecom_pipeline
@@ -70,7 +71,8 @@ def publish(
     is always written as a whole, and so is one `anew`, which has no trace of what the one before held.
 
     Raises:
-        WarehouseError: inside a transaction (it would publish what may be rolled back), or if `target` is no file.
+        WarehouseError: inside a transaction (it would publish what may be rolled back), or if `target` is no file, or
+            is damaged and seems to be as it was put there.
     """
     if warehouse.in_transaction:
         raise WarehouseError("publish() was called inside a transaction; commit first, then publish")
@@ -194,9 +196,15 @@ def _build(
 ) -> dict[str, Written]:
     """Bring all tables into the file: a new one, or, where only what `changed` is to be written, a copy of the last."""
     connection = warehouse.connection
+    try:
+        connection.execute(f"ATTACH {literal(str(file))} AS {DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"the published file is damaged ({str(error).splitlines()[0]}); move it away and publish again: it is made "
+            "anew then"
+        ) from error
     if hash_key is not None:
         connection.register(HASHED_USERS, pseudonyms(_user_ids(warehouse), hash_key))
-    connection.execute(f"ATTACH {literal(str(file))} AS {DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
     connection.register("about_publication", about)
     try:
         with warehouse.transaction():  # one, and not one a comment: each would be synced to the disk
