@@ -70,8 +70,9 @@ SETTINGS = {
     "threads": 1,
 }
 SHORT_PLAN = {"steps": 2, "final_steps": 2, "update_steps": 2, "units": 8, "hidden": 8, "batch_size": 16}
-OF_THE_RUN = {"run_id", "published_at", "loaded_at", "modified_at", "made"}
-"""Columns that tell of the run; `made` says how much of a table it had to make anew."""
+OF_THE_RUN = {"run_id", "published_at", "loaded_at", "modified_at", "made", "parts", "read_with"}
+"""Columns that tell of the run: `made` says how much of a table it had to make anew, `parts` how often rows were read
+that had changed, `read_with` when the published file was put in its place."""
 BEFORE_FIRST = "before the first step"
 AFTER_LAST = "after the last step"
 

@@ -60,7 +60,8 @@ def note_days(warehouse: "Warehouse", table: Table, days: Collection[date]) -> N
     """Rows of some nights, or days, were written or deleted."""
     warehouse.run(
         "INSERT INTO row_changes (reader, table_name, day) "
-        "SELECT reader, table_name, unnest(CAST(:days AS DATE[])) FROM table_readings WHERE table_name = :name",
+        "SELECT reader, table_name, unnest(CAST(:days AS DATE[])) FROM table_readings WHERE table_name = :name "
+        "EXCEPT SELECT reader, table_name, day FROM row_changes",
         {"name": table.name, "days": sorted(days)},
     )
 
