@@ -23,6 +23,7 @@ import duckdb
 from ecom_pipeline import contracts
 from ecom_pipeline.settings import Settings
 from ecom_pipeline.warehouse import Warehouse, open_warehouse, publish
+from ecom_pipeline.warehouse.row_changes import is_followed, note_everything
 
 FIRST = date(2026, 1, 1)
 LIST = 20
@@ -73,7 +74,10 @@ def work(root: Path, way: Way, *, first: int, last: int, users: int, memory_limi
             for number in range(first, last):
                 write_night(warehouse, number, users=users)
         else:
-            rows = publish(warehouse, target=target, keep_nights=KEEP, anew=way == "as a whole").written
+            if way == "as a whole":
+                for declared in filter(is_followed, contracts.PUBLISHED_TABLES.values()):
+                    note_everything(warehouse, declared)
+            rows = publish(warehouse, target=target, keep_nights=KEEP).written
         return {
             "rows": rows,
             "seconds": time.monotonic() - wall,

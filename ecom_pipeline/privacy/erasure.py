@@ -47,6 +47,7 @@ from ecom_pipeline.steps.publishing import publish_shop
 from ecom_pipeline.warehouse import Warehouse, open_warehouse
 from ecom_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
 from ecom_pipeline.warehouse.queue import queued
+from ecom_pipeline.warehouse.row_changes import is_followed, note_everything
 
 RECEIPTS = "receipts"
 
@@ -93,9 +94,9 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
             _clear_storage(settings.spark_storage, settings.spark_options)
         models = _forget_models(home, settings, _first_day(warehouse, user_id))  # while it is known since when
         in_landing = _erase_from_landing(warehouse, home, profile, listed, user_id)
-        in_warehouse = _erase_from_tables(warehouse, user_id)
+        in_warehouse = erase_from_tables(warehouse, user_id)
         if home.published_file.exists():
-            publish_shop(warehouse, home=home, settings=settings, profile=profile, anew=True)
+            publish_shop(warehouse, home=home, settings=settings, profile=profile)
     _rewrite_warehouse(home)
     places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
     places |= erase_from_history(home.root / ARCHIVE, user_id)
@@ -230,11 +231,16 @@ def _delete_raw(warehouse: Warehouse, feed: str, file_id: int, lines: list[int])
         )
 
 
-def _erase_from_tables(warehouse: Warehouse, user_id: str) -> dict[str, int]:
-    """Delete the person's rows from every table; overwrite the id where it stands in a text of other rows."""
+def erase_from_tables(warehouse: Warehouse, user_id: str) -> dict[str, int]:
+    """Delete the person's rows from every table; overwrite the id where it stands in a text of other rows.
+
+    Nobody has read the tables then: whoever publishes next writes a new file, which has no trace of the one before.
+    """
     erased: dict[str, int] = {}
     connection = warehouse.connection
     with warehouse.transaction():
+        for declared in filter(is_followed, ALL_TABLES.values()):
+            note_everything(warehouse, declared)
         for declared in ALL_TABLES.values():
             if "user_id" in declared.column_names:
                 ((rows,),) = connection.execute(

@@ -59,6 +59,8 @@ def forecast_accuracy(warehouse: Warehouse, *, as_of: date) -> int:
         forecasts_unread = unread(warehouse, forecasts, "accuracy", read_with=scored_with)
         if forecasts_unread is None or not warehouse.makes_parts:
             rows = _score_everything(warehouse, since=since, as_of=as_of)
+            # days that later nights have scored, in another way perhaps, are scored again by the next of them
+            warehouse.run(f"DELETE FROM feature_days WHERE table_name = '{TABLE}'")
         else:
             days = {day for (day,) in warehouse.rows(_CHANGED_DAYS, {"since": since, "as_of": as_of})}
             nights = {night for night in forecasts_unread.days if night < as_of}
@@ -69,8 +71,12 @@ def forecast_accuracy(warehouse: Warehouse, *, as_of: date) -> int:
         )
         warehouse.run("DROP TABLE temp.sales_now")
         note_reading(warehouse, forecasts, "accuracy", read_with=scored_with, after=forecasts_unread)
-        # of these, days to come may have been scored by a later night before this one was run again
-        later = warehouse.rows("SELECT DISTINCT as_of FROM sales_forecasts WHERE as_of >= :as_of", {"as_of": as_of})
+        # of these, days after `as_of` may have been scored by a later night before this one was run again
+        later = warehouse.rows(
+            "SELECT as_of FROM sales_forecasts WHERE as_of >= :as_of "
+            f"UNION SELECT as_of FROM {TABLE} WHERE target_date > :as_of",
+            {"as_of": as_of},
+        )
         told = {night for (night,) in later}
         note_days(warehouse, forecasts, told if forecasts_unread is None else told & forecasts_unread.days)
         return rows

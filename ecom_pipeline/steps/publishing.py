@@ -37,10 +37,8 @@ def publish_shop(
     settings: Settings,
     profile: SourceProfile,
     night: date | None = None,
-    anew: bool = False,
 ) -> PublishReport:
-    """Put the published file of a home in place; `night` is the one that publishes, None between nights. One that is
-    made `anew` has no trace of what the one before held.
+    """Put the published file of a home in place; `night` is the one that publishes, None between nights.
 
     Tables that are not kept by night stand for the last night in it, also where a past night was run again.
 
@@ -61,7 +59,6 @@ def publish_shop(
         hash_key=hash_key(settings),
         night=night,
         left_out=unfinished - {night},
-        anew=anew,
     )
 
 

@@ -60,7 +60,6 @@ def publish(
     hash_key: bytes | None = None,
     night: date | None = None,
     left_out: Collection[date] = (),
-    anew: bool = False,
 ) -> PublishReport:
     """Copy all published tables, with comments, to a new file and put it at `target` atomically.
 
@@ -68,7 +67,7 @@ def publish(
     `left_out`; `night` is the one that publishes, if it is one. Rows lie in the order of the table's key; those that
     are written later (see row_changes.py) after them. `profile` and `is_synthetic` go into the table `about`. With a
     `hash_key`, keyed hashes stand for user ids, and rows of files that are quoted as examples are left out; such a file
-    is always written as a whole, and so is one `anew`, which has no trace of what the one before held.
+    is always written as a whole.
 
     Raises:
         WarehouseError: inside a transaction (it would publish what may be rolled back), or if `target` is no file, or
@@ -86,7 +85,7 @@ def publish(
         about = _about(nights=nights, profile=profile, is_synthetic=is_synthetic)
         building = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.building")
         changed: dict[str, Unread] = {}
-        if not anew and hash_key is None and target.exists():
+        if hash_key is None and target.exists():
             changed = _changed_since(warehouse, _fingerprint(target))
         try:
             if changed:

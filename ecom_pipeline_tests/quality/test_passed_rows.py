@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ecom_pipeline import contracts
+from ecom_pipeline.privacy.erasure import erase_from_tables
 from ecom_pipeline.quality import TableValidation, gx, validate
 from ecom_pipeline.steps.parts import PARTS
 from ecom_pipeline.warehouse import Warehouse
@@ -64,6 +65,18 @@ def test_nights_ask_few_rows_and_find_what_asking_all_would(shop: CoreRows, aske
             note_everything(shop.warehouse, table)
             assert checked(shop.warehouse, table, n).results == found.results
             assert asked[table.name] == all_rows
+
+
+def test_an_erased_id_that_looks_like_a_place_in_a_history_spoils_no_account(shop: CoreRows) -> None:
+    chance = random.Random(0)  # noqa: S311 - no secret
+    visits(shop, chance, 0, users=40, file_id=1)
+    build(shop, 0)
+    checked(shop.warehouse, SESSIONS, 0)
+    visits(shop, chance, 1, users=10, file_id=2)
+    build(shop, 1)
+    assert shop.warehouse.scalar("SELECT count(*) FROM row_changes WHERE table_name = 'feat_sessions' AND since = '1'")
+    erase_from_tables(shop.warehouse, "1")
+    assert not checked(shop.warehouse, SESSIONS, 1).failures
 
 
 @pytest.fixture

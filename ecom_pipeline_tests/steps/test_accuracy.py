@@ -29,6 +29,7 @@ def shop(warehouse: Warehouse) -> CoreRows:
     for name in ("sales_forecasts", "sales_forecast_accuracy"):
         warehouse.run(f"DELETE FROM {name}")
         note_everything(warehouse, contracts.table(name))
+    warehouse.run("DELETE FROM feature_days")
     return CoreRows(warehouse)
 
 
@@ -177,6 +178,50 @@ def test_after_any_changes_scores_are_those_of_scoring_everything_and_readers_ar
         note_reading(warehouse, table, "publishing", read_with="it", after=told)
         written = found
     assert in_part >= 3, "little was scored in part"
+
+
+def forecast_again(shop: CoreRows, night: int, mean: float) -> None:
+    shop.build(night)
+    shop.warehouse.run("DELETE FROM sales_forecasts WHERE as_of = :night", {"night": day(night)})
+    for target in range(night + 1, night + 5):
+        forecast(shop.warehouse, night, target, "a", mean)
+    forecast_accuracy(shop.warehouse, as_of=day(night))
+
+
+def scored_otherwise(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    """Scores of forecasts that are no longer said."""
+    return warehouse.rows(
+        "SELECT scored.as_of, target_date FROM sales_forecast_accuracy AS scored "
+        "JOIN sales_forecasts AS said USING (as_of, level, series_id, measure, target_date) "
+        "WHERE scored.mean <> said.mean ORDER BY ALL"
+    )
+
+
+@pytest.mark.parametrize("past", [(2, 3), (2, 3, 4, 5), (4, 2), (2, 2)])
+def test_past_nights_forecast_again_one_after_another_are_scored_again_on_all_days(
+    shop: CoreRows, past: tuple[int, ...]
+) -> None:
+    for n in range(8):
+        shop.order(n, "a", n + 1)
+    for night in range(1, 6):
+        forecast_again(shop, night, 1.0)
+    for night in past:
+        forecast_again(shop, night, 9.0)
+    forecast_again(shop, 6, 1.0)
+    assert scored_otherwise(shop.warehouse) == []
+
+
+def test_days_that_another_version_scored_are_scored_again_also_if_a_past_night_comes_first(shop: CoreRows) -> None:
+    for n in range(8):
+        shop.order(n, "a", n + 1)
+    for night in range(1, 6):
+        forecast_again(shop, night, 1.0)
+    shop.warehouse.run("UPDATE sales_forecast_accuracy SET abs_error = 777")
+    shop.warehouse.run("UPDATE table_readings SET read_with = 'another version' WHERE reader = 'accuracy'")
+    for night in (3, 6):
+        shop.build(night)
+        forecast_accuracy(shop.warehouse, as_of=day(night))
+    assert [row for row in scored(shop.warehouse) if row[5] == 777] == []
 
 
 def test_a_night_scores_what_it_must_and_no_more(shop: CoreRows) -> None:

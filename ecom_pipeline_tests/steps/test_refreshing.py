@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ecom_pipeline.privacy.erasure import _erase_from_tables
+from ecom_pipeline.privacy.erasure import erase_from_tables
 from ecom_pipeline.steps.features import FEATURE_INPUTS, build_feature
 from ecom_pipeline.steps.parts import PARTS
 from ecom_pipeline.steps.refreshing import made_of
@@ -126,7 +126,7 @@ def a_value_changed_by_hand(shop: CoreRows, chance: random.Random, n: int) -> No
 
 
 def a_person_erased(shop: CoreRows, chance: random.Random, n: int) -> None:
-    _erase_from_tables(shop.warehouse, chance.choice(USERS))
+    erase_from_tables(shop.warehouse, chance.choice(USERS))
 
 
 def a_person_erased_from_core(shop: CoreRows, chance: random.Random, n: int) -> None:
