@@ -165,6 +165,8 @@ def _process(
         _make(warehouse, "affected", f"SELECT DISTINCT row_key FROM keys_{feed} WHERE {in_batch}")
         _make(warehouse, "staged", staging.select(raw_columns, rows=f"raw._{in_batch}"))
         _set_aside_purchases(warehouse, orders_tell=orders_tell)
+        if staging.has_key:
+            _find_candidates(warehouse, staging, in_batch)
         with warehouse.transaction():
             for name, more in ((core, of_feed), (f"keys_{feed}", ""), (f"duplicates_{feed}", "")):
                 _execute(warehouse, f"DELETE FROM {name} WHERE {in_batch}{more}")
@@ -213,33 +215,38 @@ def _quarantine(warehouse: Warehouse, staging: Staging, raw_columns: Sequence[st
         warehouse.connection.unregister("rule_reasons")
 
 
+def _find_candidates(warehouse: Warehouse, staging: Staging, in_batch: str) -> None:
+    """Find the rows of `staged` and of other files that may be equal to another row, or were equal to one of the
+    batch's files as they were loaded before: sets of equal rows are found by the hash of the key.
+    """
+    ours = "SELECT row_key, file_id, line FROM staged WHERE broken IS NULL"
+    others = f"SELECT row_key, file_id, line FROM keys_{staging.feed} WHERE reader = {staging.index} AND NOT {in_batch}"
+    # only keys of the batch are asked for: most of the others are left out before they are grouped
+    same = f"{others} AND row_key IN (SELECT row_key FROM staged WHERE broken IS NULL)"
+    _make(
+        warehouse,
+        "suspects",
+        "SELECT row_key FROM affected UNION "
+        f"SELECT row_key FROM ({ours} UNION ALL {same}) GROUP BY row_key HAVING count(*) > 1",
+    )
+    _make(
+        warehouse,
+        "candidates",
+        f"SELECT file_id, line FROM ({ours} UNION ALL {others}) WHERE row_key IN (SELECT row_key FROM suspects)",
+    )
+
+
 def _drop_duplicates(warehouse: Warehouse, staging: Staging, raw_columns: Sequence[str]) -> None:
     """Put the rows of `staged` into core, each set of equal rows once, and mend sets that reach into other files.
 
-    Sets are found by the hash of the key and decided on the whole key. Files that were replaced are in `affected`:
-    where they held the row that was kept, another file's row comes back.
+    Sets are decided on the whole key, among `candidates`. Keys of files that were replaced are in `affected`: where
+    they held the row that was kept, another file's row comes back.
     """
     feed, core, index = staging.feed, staging.core.name, staging.index
     columns = ", ".join(staging.core.column_names)
     _execute(
         warehouse,
         f"INSERT INTO keys_{feed} SELECT row_key, {index}, file_id, line FROM staged WHERE broken IS NULL",
-    )
-    # only keys of the batch are asked for: those of the other files, if there are any, are left out first
-    ours, all_keys = warehouse.rows(
-        f"SELECT (SELECT count(*) FROM staged WHERE broken IS NULL), (SELECT count(*) FROM keys_{feed})"
-    )[0]
-    narrowed = "" if ours == all_keys else "AND row_key IN (SELECT row_key FROM staged WHERE broken IS NULL) "
-    _make(
-        warehouse,
-        "suspects",
-        "SELECT row_key FROM affected UNION "
-        f"SELECT row_key FROM keys_{feed} WHERE reader = {index} {narrowed}GROUP BY row_key HAVING count(*) > 1",
-    )
-    _make(
-        warehouse,
-        "candidates",
-        f"SELECT file_id, line FROM keys_{feed} WHERE reader = {index} AND row_key IN (SELECT row_key FROM suspects)",
     )
     # the files alone leave out nearly all rows, and cost less than looking each row up
     of_files = f"{{0}}file_id IN ({_listed(_files_of_candidates(warehouse)) or 'NULL'})"

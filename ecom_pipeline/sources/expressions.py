@@ -110,8 +110,14 @@ def checked_expression(sql: str) -> Expression:
     return Expression(sql=sql, columns=tuple(columns), is_column=root["class"] == "COLUMN_REF")
 
 
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """One for all expressions: to open a database takes longer than to parse."""
+    return duckdb.connect(config={"threads": 1})
+
+
 def _parsed_select(sql: str) -> dict[str, Any]:
-    with duckdb.connect() as parser:
+    with _parser().cursor() as parser:
         row = parser.execute("SELECT json_serialize_sql(?)", [f"SELECT (\n{sql}\n)"]).fetchall()
     parsed = json.loads(row[0][0])
     if parsed["error"]:
