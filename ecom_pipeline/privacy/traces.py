@@ -3,10 +3,10 @@
 Dagster and MLflow keep their history in SQLite files, and logs as text: there the id is overwritten by ERASED.
 """
 
-import gzip
 import json
 import re
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from ecom_pipeline.contracts import literal
 
 ERASED = "[erased]"
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_CHUNK = 1 << 20
+_SQLITE = b"SQLite format 3"
+_CHUNK = 1 << 14
 
 
 def forms_of(user_id: str) -> tuple[bytes, ...]:
@@ -38,7 +39,8 @@ def word_of(user_id: str) -> re.Pattern[bytes]:
 
 
 def files_with(root: Path, user_id: str) -> list[Path]:
-    """Files below `root` in which the id stands: in their bytes, in what they pack, in the values of DuckDB tables."""
+    """Files below `root` in which the id stands: in their bytes, in what they pack as far as it can be unpacked, in the
+    values of DuckDB and SQLite tables (whose bytes hold short ids by chance)."""
     word = word_of(user_id)
     return [path for path in _files(root) if _stands_in(path, word, user_id)]
 
@@ -49,7 +51,7 @@ def erase_from_history(root: Path, user_id: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for path in _files(root):
         with path.open("rb") as stream:
-            is_sqlite = stream.read(16).startswith(b"SQLite format 3")
+            is_sqlite = stream.read(16).startswith(_SQLITE)
         places = _erase_from_sqlite(path, word) if is_sqlite else _erase_from_text(path, word)
         if places:
             found[str(path)] = places
@@ -63,11 +65,13 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _stands_in(path: Path, word: re.Pattern[bytes], user_id: str) -> bool:
     data = path.read_bytes()
+    if data.startswith(_SQLITE):
+        return _in_sqlite(path, word)
     if word.search(data):
         return True
     packed = next((kind for magic, kind in _PACKED.items() if data.startswith(magic)), None)
     if packed is not None:
-        return bool(word.search(_unpacked(path, packed)))
+        return bool(word.search(_ungzipped(data) if packed == "gzip" else _unpacked(path, packed)))
     if data[8:12] == b"DUCK":
         return _in_duckdb(path, user_id)
     if data.startswith(b"PAR1"):
@@ -76,15 +80,48 @@ def _stands_in(path: Path, word: re.Pattern[bytes], user_id: str) -> bool:
 
 
 def _unpacked(path: Path, kind: str) -> bytes:
+    """What the file packs, up to where it is damaged."""
     import pyarrow as pa
 
+    parts: list[bytes] = []
     try:
-        if kind == "gzip":
-            return gzip.decompress(path.read_bytes())
         with pa.input_stream(str(path), compression=kind) as stream:
-            return bytes(stream.read())
-    except (OSError, EOFError):
-        return b""  # a damaged file: its bytes were looked at as they are
+            while part := stream.read(_CHUNK):
+                parts.append(part)
+    except OSError:
+        pass  # what comes after cannot be unpacked by anybody else either
+    return b"".join(parts)
+
+
+def _ungzipped(data: bytes) -> bytes:
+    """What all members of a gzip file pack, up to where it is damaged: of a file cut short all that is there."""
+    parts: list[bytes] = []
+    try:
+        while data:
+            member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            for start in range(0, len(data), _CHUNK):
+                parts.append(member.decompress(data[start : start + _CHUNK]))
+            data = member.unused_data
+    except zlib.error:
+        pass  # what comes after cannot be unpacked by anybody else either
+    return b"".join(parts)
+
+
+def _in_sqlite(path: Path, word: re.Pattern[bytes]) -> bool:
+    connection = sqlite3.connect(path, timeout=60)
+    try:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return any(
+            word.search(value.encode() if isinstance(value, str) else value)
+            for (name,) in names
+            for row in connection.execute(f"SELECT * FROM {_quoted(name)}")
+            for value in row
+            if isinstance(value, str | bytes)
+        )
+    except sqlite3.DatabaseError:  # damaged: its bytes are all there is to look at
+        return bool(word.search(path.read_bytes()))
+    finally:
+        connection.close()
 
 
 def _in_duckdb(path: Path, user_id: str) -> bool:

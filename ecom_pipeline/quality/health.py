@@ -27,6 +27,7 @@ SMALLEST_SPREAD = 0.1
 FEWEST_GAPS = 20
 GAP_FACTOR = 3
 PAST_DAYS = 400
+FRESH = "the last row is not older than the shop's usual gaps explain"
 
 _DAILY: Mapping[FeedTable, str] = {
     "core_order_lines": """
@@ -46,15 +47,20 @@ def check_health(
     """Rows of the night, and days since the last row, against the shop's own past up to the night.
 
     `core_order_lines` speaks of the orders feed, `core_events` of the browse feed. Without any row of the feed there
-    is nothing to say, and no result. `country` (ISO 3166) excuses its public holidays.
+    is nothing to say, and no result; without any of the last PAST_DAYS days, only that the feed is old. `country`
+    (ISO 3166) excuses its public holidays.
     """
     first = as_of - timedelta(days=PAST_DAYS)
     by_day = dict(warehouse.rows(_DAILY[table_name], {"as_of": as_of, "first": first}))
     holidays = frozenset(public_holidays(country=country, first=first, last=as_of))
-    results = [] if not by_day else [
-        _volume(table_name, by_day, as_of=as_of, holidays=holidays),
-        _freshness(table_name, sorted(by_day), as_of=as_of, holidays=holidays),
-    ]  # fmt: skip
+    if by_day:
+        results = [
+            _volume(table_name, by_day, as_of=as_of, holidays=holidays),
+            _freshness(table_name, sorted(by_day), as_of=as_of, holidays=holidays),
+        ]
+    else:
+        before = warehouse.rows(_DAILY[table_name], {"as_of": as_of, "first": date.min})
+        results = [_long_silent(table_name, before[-1][0], as_of=as_of)] if before else []
     return kept(warehouse, table_name, "health", results, as_of=as_of, run_id=run_id)
 
 
@@ -99,6 +105,18 @@ def _volume(
     )
 
 
+def _long_silent(table_name: FeedTable, last: date, *, as_of: date) -> CheckResult:
+    return warning(
+        table_name,
+        rule=FRESH,
+        expectation="feed_is_fresh",
+        success=False,
+        observed=f"last row on {last}, {(as_of - last).days:,} days before the night",
+        to_do=f"Of an old export run the night it ends with: nightly --as-of {last}. Else see whether the shop's "
+        "export still runs and reaches landing.",
+    )
+
+
 def _freshness(table_name: FeedTable, days: Sequence[date], *, as_of: date, holidays: frozenset[date]) -> CheckResult:
     last = days[-1]
     silent = [day for day in (last + timedelta(days=n + 1) for n in range((as_of - last).days)) if day not in holidays]
@@ -112,7 +130,7 @@ def _freshness(table_name: FeedTable, days: Sequence[date], *, as_of: date, holi
         observed += f"; up to {allowed:.0f} are not unusual"
     return warning(
         table_name,
-        rule="the last row is not older than the shop's usual gaps explain",
+        rule=FRESH,
         expectation="feed_is_fresh",
         success=success,
         observed=observed,

@@ -37,8 +37,8 @@ def train_next_steps(
     predictor = NextStepPredictor(
         settings.purchase_window_days, active_days=settings.active_user_days, seed=settings.seed
     )
+    events = rows_by_user(warehouse, _EVENTS, most=settings.next_item_events, seed=settings.seed)
     try:
-        events = rows_by_user(warehouse, _EVENTS, most=settings.next_item_events, seed=settings.seed)
         predictor.fit(events, cutoff=as_of)
     except ValueError as error:
         return str(error), ()

@@ -95,6 +95,15 @@ def test_the_future_does_not_change_what_is_said_of_a_night(warehouse: Warehouse
     assert check_health(warehouse, "core_order_lines", as_of=night, run_id="run-1").results == before
 
 
+def test_an_export_that_ended_long_ago_is_told_with_the_night_to_run(warehouse: Warehouse) -> None:
+    fill(warehouse, daily(30, lambda _: 20))
+    night = START + timedelta(days=1000)
+    (found,) = check_health(warehouse, "core_order_lines", as_of=night, run_id="run-1").failures
+    assert found.expectation == "feed_is_fresh"
+    assert "last row on 2024-01-30, 971 days before the night" in found.sentence
+    assert "nightly --as-of 2024-01-30" in found.sentence
+
+
 def test_a_shop_without_the_feed_has_nothing_to_be_said_of_it(warehouse: Warehouse) -> None:
     warehouse.run("INSERT INTO core_events (feed, event_date) VALUES ('orders', DATE '2024-01-01')")
     assert check_health(warehouse, "core_events", as_of=START, run_id="run-1").results == ()

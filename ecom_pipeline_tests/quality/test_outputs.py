@@ -19,7 +19,6 @@ from ecom_pipeline.warehouse import Warehouse
 
 NIGHT = date(2024, 3, 1)
 SETTINGS = Settings(profile="sample", horizon_days=3, recommendations_per_user=2, active_user_days=30)
-FORECASTS = table("sales_forecasts")
 MEANS = {("product", "tea"): 2.0, ("product", "jam"): 1.5, ("product", "mug"): 4.0, ("product", "odd"): 0.25}
 CATEGORIES = {"tea": "food", "jam": "food", "mug": "home", "odd": None}
 

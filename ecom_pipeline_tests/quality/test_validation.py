@@ -193,6 +193,7 @@ def test_keys_are_counted_exactly_when_the_table_takes_many_passes(
     )
     found = of_rule(run(warehouse, contract(Unique(("visit", "kind")))), "visit, kind together are unique")
     assert found.rows_unexpected == 20
+    assert found.examples
     assert all(example["copies"] == 2 and example["visit"] < 10 for example in found.examples)
 
 

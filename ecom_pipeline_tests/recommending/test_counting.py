@@ -120,10 +120,8 @@ def test_spectral_embeddings_put_items_of_one_taste_together() -> None:
     log = log_of(rows)
     spectral = Spectral.fit(CoVisitation.fit(log).matrix, width=8)
     likeness = spectral.source @ spectral.target.T
-    same = np.zeros_like(likeness, dtype=bool)
-    group = np.array([log.items[log.offsets[u]] for u in range(0)] or np.zeros(log.n_items), dtype=int)
-    for user, items in enumerate(rows):
-        del items
+    group = np.zeros(log.n_items, dtype=int)
+    for user in range(len(rows)):
         group[log.items[log.offsets[user] : log.offsets[user + 1]]] = user % 4
     same = group[:, None] == group[None, :]
     assert likeness[same].mean() > likeness[~same].mean() + 0.3
