@@ -28,6 +28,7 @@ from ecom_pipeline.privacy.traces import (
     erase_from_history,
     files_with,
     has_word,
+    is_common_number,
     word_of,
     word_parameters,
 )
@@ -98,12 +99,16 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         if home.published_file.exists():
             publish_shop(warehouse, home=home, settings=settings, profile=profile)
     _rewrite_warehouse(home)
-    places = erase_from_history(home.dagster_home, user_id) | erase_from_history(home.models, user_id)
-    places |= erase_from_history(home.root / ARCHIVE, user_id)
-    in_databases = sum(erase_from_database(url, user_id) for url in run_databases(home))
+    places: dict[str, int] = {}
+    in_databases = 0
+    if not is_common_number(user_id):
+        for folder in (home.dagster_home, home.models, home.root / ARCHIVE):
+            places |= erase_from_history(folder, user_id)
+        in_databases = sum(erase_from_database(url, user_id) for url in run_databases(home))
     if report_beside(home.published_file).exists():
         nightly_report(home, currency=profile.shop.currency)
-    remaining = tuple(path.relative_to(home.root).as_posix() for path in files_with(home.root, user_id))
+    found = [] if is_common_number(user_id) else files_with(home.root, user_id)
+    remaining = tuple(path.relative_to(home.root).as_posix() for path in found)
     receipt = Receipt(
         person=listed.hash_of(user_id),
         asked_at=asked_at.isoformat(timespec="seconds"),
@@ -112,7 +117,7 @@ def forget_user(home: Home, user_id: str, *, on_wait: Callable[[float], None] | 
         places_in_history=sum(places.values()) + in_databases,
         models=models,
         remaining=remaining,
-        not_covered=_not_covered(settings, in_database=bool(in_databases)),
+        not_covered=_not_covered(settings, user_id, in_database=bool(in_databases)),
         seconds=round((datetime.now(UTC) - asked_at).total_seconds(), 1),
     )
     return receipt, _write(home, receipt)
@@ -154,7 +159,7 @@ def _erase_from_landing(
         _delete_raw(warehouse, feed, file_id, lines)
         removed[path] = len(lines)
     word = word_of(user_id)
-    for text in sorted(home.landing.rglob("*")):
+    for text in [] if is_common_number(user_id) else sorted(home.landing.rglob("*")):
         # rows that nothing reads: of refused files, of files that no feed knows
         if text.is_file() and not text.is_symlink() and text.suffix not in (".gz", ".zst", ".parquet"):
             name = text.relative_to(home.landing).as_posix()
@@ -188,7 +193,8 @@ def _rows_of(warehouse: Warehouse, profile: SourceProfile, user_id: str) -> dict
             f"JOIN ingest_files AS files ON files.file_id = raw._file_id WHERE {condition}",
             [user_id] * condition.count("?"),
         )
-    for name in (*(f"quarantine_{feed}" for feed in FEEDS), "quarantine_lookups"):
+    quarantines = (*(f"quarantine_{feed}" for feed in FEEDS), "quarantine_lookups")
+    for name in () if is_common_number(user_id) else quarantines:
         _collect(
             warehouse,
             found,
@@ -232,7 +238,8 @@ def _delete_raw(warehouse: Warehouse, feed: str, file_id: int, lines: list[int])
 
 
 def erase_from_tables(warehouse: Warehouse, user_id: str) -> dict[str, int]:
-    """Delete the person's rows from every table; overwrite the id where it stands in a text of other rows.
+    """Delete the person's rows from every table; overwrite the id where it stands in a text of other rows, if it is no
+    number as any other.
 
     Nobody has read the tables then: whoever publishes next writes a new file, which has no trace of the one before.
     """
@@ -250,7 +257,8 @@ def erase_from_tables(warehouse: Warehouse, user_id: str) -> dict[str, int]:
                     connection.execute(f"DELETE FROM {declared.name} WHERE user_id = ?", [user_id]).fetchall()
                     erased[declared.name] = rows
         ((database,),) = connection.execute("SELECT current_database()").fetchall()
-        for name, column in columns_with(connection, database, user_id):
+        texts = [] if is_common_number(user_id) else columns_with(connection, database, user_id)
+        for name, column in texts:
             where, parameters = has_word(column), word_parameters(user_id)
             ((rows,),) = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", parameters).fetchall()
             connection.execute(
@@ -295,11 +303,16 @@ def _rewrite_warehouse(home: Home) -> None:
         shutil.rmtree(file.parent / "spill", ignore_errors=True)
 
 
-def _not_covered(settings: Settings, *, in_database: bool) -> tuple[str, ...]:
+def _not_covered(settings: Settings, user_id: str, *, in_database: bool) -> tuple[str, ...]:
     told = [
         "backups made before: they hold the person until they are deleted or replaced",
         "copies outside the home: what analysts copied out of the published file, and the shop's own systems",
     ]
+    if is_common_number(user_id):
+        told.append(
+            "texts, such as logs and rows that could not be parsed: the id is a number as times and prices are, and is "
+            "taken for the person's only where a row's user is it"
+        )
     if in_database:
         told.append("the write-ahead log and the backups of the PostgreSQL server that keeps the history of runs")
     if settings.mlflow_tracking_uri is not None:

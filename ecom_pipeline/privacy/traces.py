@@ -15,6 +15,7 @@ import duckdb
 from ecom_pipeline.contracts import literal
 
 ERASED = "[erased]"
+MOST_COMMON_DIGITS = 4
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SQLITE = b"SQLite format 3"
 _CHUNK = 1 << 14
@@ -36,6 +37,12 @@ def word_of(user_id: str) -> re.Pattern[bytes]:
     """Finds the id as a word of its own, in any of its forms: 17 is not found in 1754."""
     listed = b"|".join(re.escape(form) for form in sorted(forms_of(user_id), key=len, reverse=True))
     return re.compile(rb"(?<![0-9A-Za-z_-])(?:" + listed + rb")(?![0-9A-Za-z_-])")
+
+
+def is_common_number(user_id: str) -> bool:
+    """Whether the id is a number such as times, prices and quantities are: as a word in a text it says nothing of the
+    person, and to overwrite it there would spoil other people's rows, and what Dagster keeps."""
+    return user_id.isdecimal() and len(user_id) <= MOST_COMMON_DIGITS
 
 
 def files_with(root: Path, user_id: str) -> list[Path]:

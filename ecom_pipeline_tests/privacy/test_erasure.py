@@ -19,7 +19,8 @@ from ecom_pipeline.privacy.forgotten import forgotten_of
 from ecom_pipeline.privacy.traces import files_with
 from ecom_pipeline.registry import Registry
 from ecom_pipeline.settings import Home
-from ecom_pipeline.sources import load_landing, update_core
+from ecom_pipeline.sources import load_landing, read_profile, update_core
+from ecom_pipeline.warehouse import open_warehouse
 from ecom_pipeline_tests.conftest import SMALL_SHOP
 from ecom_pipeline_tests.sources.shop import HEADER, ORDERS, Shop, open_shop
 
@@ -236,3 +237,33 @@ def test_published_ids_are_hashes_with_a_key_of_the_environment(
     assert columns_with_user_ids(home) == []
     assert files_with(home.root, key) == [], "the key is kept nowhere"
     assert key in os.environ["ECOM_PIPELINE_HASH_KEY"]
+
+
+def test_an_id_that_is_a_short_number_is_taken_out_of_rows_and_other_peoples_texts_stay(
+    copy_of_shop: Callable[[], Home],
+) -> None:
+    home = copy_of_shop()
+    user = busiest_user(home)
+    for file in home.landing.rglob("*.csv"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace(f'"{user}"', '"42"'), encoding="utf-8")
+    with open_warehouse(home.warehouse_file, home.settings()) as warehouse:
+        profile = read_profile(home.settings().profile, base=home.root)
+        load_landing(warehouse, landing=home.landing, profile=profile, run_id="r")
+        update_core(warehouse, profile=profile, run_id="r")
+        others = "SELECT * FROM raw_browse WHERE customer IS DISTINCT FROM '42' ORDER BY ALL"
+        before = warehouse.rows(others)
+        assert warehouse.scalar("SELECT count(*) FROM core_events WHERE user_id = '42'") > 0
+        assert warehouse.scalar("SELECT count(*) FROM raw_browse WHERE contains(at_utc, ':42:')") > 0
+    history = {path: path.read_bytes() for path in home.dagster_home.rglob("*.db")}
+
+    done = ecom("forget-user", "42", "--home", home.root, "--json")
+    assert done.exit_code == 0, done.output
+    receipt = json.loads(done.stdout)
+    assert receipt["rows_in_landing"]
+    assert any("a number as times and prices are" in told for told in receipt["not_covered"])
+    with open_warehouse(home.warehouse_file, home.settings()) as warehouse:
+        for name in ("core_events", "core_order_lines", "feat_user_events", "feat_sessions", "recommendations"):
+            assert warehouse.scalar(f"SELECT count(*) FROM {name} WHERE user_id = '42'") == 0, name
+        assert [row[2:] for row in warehouse.rows(others)] == [row[2:] for row in before]
+    assert {path: path.read_bytes() for path in home.dagster_home.rglob("*.db")} == history
